@@ -1,0 +1,74 @@
+"""Says what a shard folder, a checkpoint or a report's metrics hold."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from semflow.errors import UserError
+from semflow.files import read_json, sha256_of
+from semflow.results import read_metrics
+from semflow.shards.manifest import MANIFEST, read_manifest, verify_shards
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("path", type=Path)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints a few lines."""
+    path: Path = options.path
+    if (path / MANIFEST).is_file():
+        lines = _shards(path)
+    elif (path / "model_index.json").is_file():
+        lines = _checkpoint(path)
+    elif path.name == "metrics.json" or (path / "metrics.json").is_file():
+        lines = _metrics(path if path.is_file() else path / "metrics.json")
+    elif path.is_dir() and any((child / MANIFEST).is_file() for child in path.iterdir()):
+        folders = sorted(child for child in path.iterdir() if (child / MANIFEST).is_file())
+        lines = [line for folder in folders for line in _shards(folder)]
+    else:
+        raise UserError(
+            f"{path} is neither a shard folder, a checkpoint nor a report; "
+            "give a folder below data/, models/ or reports/"
+        )
+    print("\n".join(lines))
+
+
+def _shards(folder: Path) -> list[str]:
+    manifest = read_manifest(folder)
+    verify_shards(manifest, "dvc repro")
+    size = sum(shard.bytes for shard in manifest.shards)
+    members = sorted({m for shard in manifest.shards for e in shard.samples for m in e.members})
+    return [
+        f"{folder}: {len(manifest)} samples in {len(manifest.shards)} tars, {size} bytes, "
+        "checksums hold",
+        f"  members: {', '.join(members) or 'none'}",
+        *(f"  {name}: {value}" for name, value in manifest.about.items() if name != "classes"),
+    ]
+
+
+def _checkpoint(folder: Path) -> list[str]:
+    index = read_json(folder / "model_index.json")
+    weights = sorted(folder.glob("*/*.safetensors"))
+    return [
+        f"{folder}: {index['_class_name']}, {len(index['class_names'])} classes, "
+        f"{index['image_size'][0]}x{index['image_size'][1]} pixels",
+        f"  classes: {', '.join(index['class_names'])}",
+        f"  default: {index['solver']}, {index['segment_steps']} steps to segment, "
+        f"{index['synthesize_steps']} to synthesize, amplitude {index['amplitude']}",
+        *(f"  {path.relative_to(folder)}: sha256 {sha256_of(path)}" for path in weights),
+    ]
+
+
+def _metrics(path: Path) -> list[str]:
+    metrics = read_metrics(path)
+    segmentation, synthesis = metrics.segmentation, metrics.synthesis
+    return [
+        f"{path}: {segmentation.samples} val samples",
+        f"  mIoU {segmentation.miou:.4f} with {segmentation.steps} steps, "
+        f"oracle {segmentation.oracle_miou:.4f}",
+        *(f"  mIoU {value.miou:.4f} {name}" for name, value in metrics.baselines.items()),
+        f"  round trip mIoU {synthesis.roundtrip_miou:.4f} with {synthesis.steps} steps",
+    ]

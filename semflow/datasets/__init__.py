@@ -1,0 +1,1 @@
+"""Raw data sets: file layout and class mapping only."""

@@ -1,0 +1,67 @@
+"""What every data set's reader offers to the stages above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes of a data set, in the order of their ids.
+
+    Args:
+        names: K names.
+        colors: K display colours, grey levels; for pictures, not for the flow.
+        mirrored: K ids; class c becomes mirrored[c] when an image is flipped left to right.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    mirrored: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One raw image with its label, before any resizing.
+
+    Args:
+        key: the raw data set's own name for it.
+        split: "train" or "val".
+        place: where the reader finds it; JSON values only.
+    """
+
+    key: str
+    split: str
+    place: Mapping[str, int | str]
+
+
+class Reader(Protocol):
+    """File layout and class mapping of one raw data set."""
+
+    classes: ClassTable
+
+    def files(self) -> list[Path]:
+        """The raw files that exist once for the whole data set."""
+        ...
+
+    def samples(self) -> Iterator[Sample]:
+        """All samples in a fixed order."""
+        ...
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Image (H, W, 3) uint8 and label (H, W) uint8 ids, 255 = ignore.
+
+        Raises:
+            UnreadableSample: the sample's files are absent, corrupt or do not fit together.
+        """
+        ...
+
+
+class UnreadableSample(Exception):
+    """Why one sample cannot be used; it goes to the rejects with this text."""

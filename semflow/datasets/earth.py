@@ -1,0 +1,158 @@
+"""Earth: NASA Blue Marble imagery and MODIS MCD12C1 land cover, cut into tiles.
+
+Imagery: NASA Earth Observatory, Blue Marble Next Generation (5400 x 2700, equirectangular).
+Labels: NASA/JPL MODIS MCD12C1 2019, IGBP scheme, 17 classes (7200 x 3600, the same frame).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semflow.datasets.base import ClassTable, Sample
+from semflow.errors import UserError
+from semflow.params import EarthIndex
+
+IMAGE_FILE = "bmng.jpg"
+LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"
+IMAGE_SIZE = (5400, 2700)  # width, height
+LABEL_SIZE = (7200, 3600)
+PIXELS_PER_DEGREE = IMAGE_SIZE[0] // 360
+
+WATER = 0
+# Name, display colour, IGBP classes merged into it: rare or look-alike ones together.
+CLASSES: tuple[tuple[str, tuple[int, int, int], tuple[int, ...]], ...] = (
+    ("water", (28, 66, 120), (0,)),
+    ("needleleaf and mixed forest", (0, 92, 64), (1, 3, 5)),
+    ("broadleaf forest", (30, 150, 40), (2, 4)),
+    ("shrubland", (196, 150, 92), (6, 7)),
+    ("savanna", (160, 180, 60), (8, 9)),
+    ("grassland and wetland", (230, 220, 120), (10, 11)),
+    ("cropland and urban", (220, 90, 60), (12, 13, 14)),
+    ("snow and ice", (240, 248, 255), (15,)),
+    ("barren", (210, 200, 190), (16,)),
+)
+
+
+class EarthReader:
+    """Tiles of one planet, split by blocks of longitude that tiles of two splits never share."""
+
+    classes = ClassTable(
+        names=tuple(name for name, _, _ in CLASSES),
+        colors=tuple(color for _, color, _ in CLASSES),
+        mirrored=tuple(range(len(CLASSES))),
+    )
+
+    def __init__(self, raw: Path, params: EarthIndex) -> None:
+        """Args: raw: the folder that the `raw` stage fills; params: how to cut it.
+
+        Raises:
+            UserError: a raw file is missing.
+        """
+        self._raw = raw
+        self._params = params
+        for path in self.files():
+            if not path.is_file():
+                raise UserError(f"{path} is missing; fetch it with: dvc repro raw")
+
+    def files(self) -> list[Path]:
+        """The imagery and the land cover."""
+        return [self._raw / IMAGE_FILE, self._raw / LABEL_FILE]
+
+    def samples(self) -> Iterator[Sample]:
+        """Tiles with enough land, block by block, north to south, west to east."""
+        params = self._params
+        south, north = (round((90 - degrees) * PIXELS_PER_DEGREE) for degrees in params.latitudes)
+        block_width = params.block_degrees * PIXELS_PER_DEGREE
+        for block in range(360 // params.block_degrees):
+            held_out = block % params.hold_out_every == 0
+            split = "val" if held_out else "train"
+            gap = params.gap if held_out else 0
+            stride = getattr(params.stride, split)
+            west, east = block * block_width + gap, (block + 1) * block_width - gap
+            for y in range(north, south - params.tile_size + 1, stride):
+                for x in range(west, east - params.tile_size + 1, stride):
+                    if np.mean(self._crop(self._planet_label, y, x) != WATER) >= params.min_land:
+                        yield Sample(f"earth_{y:04d}_{x:04d}", split, {"y": y, "x": x})
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """One tile: image (S, S, 3) uint8 and label (S, S) uint8."""
+        y, x = int(sample.place["y"]), int(sample.place["x"])
+        return self._crop(self._planet_image, y, x), self._crop(self._planet_label, y, x)
+
+    def _crop(self, planet: NDArray[np.uint8], y: int, x: int) -> NDArray[np.uint8]:
+        return planet[y : y + self._params.tile_size, x : x + self._params.tile_size]
+
+    @cached_property
+    def _planet_image(self) -> NDArray[np.uint8]:
+        return np.asarray(_open(self._raw / IMAGE_FILE, IMAGE_SIZE).convert("RGB"))
+
+    @cached_property
+    def _planet_label(self) -> NDArray[np.uint8]:
+        igbp = _open(self._raw / LABEL_FILE, LABEL_SIZE)
+        table = np.zeros(256, np.uint8)
+        for class_id, (_, _, members) in enumerate(CLASSES):
+            table[list(members)] = class_id
+        # Nearest keeps ids whole; coastlines then match the imagery to the pixel.
+        label = table[np.asarray(igbp.resize(IMAGE_SIZE, Image.Resampling.NEAREST))]
+        return majority(label, len(CLASSES), self._params.mode_filter)
+
+
+def majority(label: NDArray[np.uint8], num_classes: int, window: int) -> NDArray[np.uint8]:
+    """The most frequent class in a square window around each pixel; the pixel's own wins a tie.
+
+    Args:
+        label: (H, W) uint8, ids below num_classes.
+        num_classes: K.
+        window: odd side of the window, pixels; edges are continued outward.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ValueError: an even window, which has no centre.
+    """
+    if window % 2 == 0:
+        raise ValueError(f"mode_filter must be odd, got {window}")
+    margin = window // 2
+    best_votes = np.full(label.shape, -1, np.int32)
+    winner = np.zeros_like(label)
+    for class_id in range(num_classes):
+        votes = 2 * _box_sum(np.pad(label == class_id, margin, mode="edge"), window)
+        votes += label == class_id
+        better = votes > best_votes
+        best_votes[better] = votes[better]
+        winner[better] = class_id
+    return winner
+
+
+def _box_sum(mask: NDArray[np.bool_], window: int) -> NDArray[np.int32]:
+    """Sums over all windows that fit: (H + w - 1, W + w - 1) -> (H, W)."""
+    integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int32)
+    np.cumsum(np.cumsum(mask, axis=0, dtype=np.int32), axis=1, out=integral[1:, 1:])
+    return (
+        integral[window:, window:]
+        - integral[:-window, window:]
+        - integral[window:, :-window]
+        + integral[:-window, :-window]
+    )
+
+
+def _open(path: Path, size: tuple[int, int]) -> Image.Image:
+    # Pillow's guard against decompression bombs is far below these known sizes.
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, LABEL_SIZE[0] * LABEL_SIZE[1])
+    try:
+        image = Image.open(path)
+        image.load()
+    except OSError as error:
+        raise UserError(
+            f"{path} is unreadable ({error}); delete it and run: dvc repro raw"
+        ) from None
+    if image.size != size:
+        raise UserError(f"{path} is {image.size[0]}x{image.size[1]}, expected {size[0]}x{size[1]}")
+    return image

@@ -1,0 +1,106 @@
+"""ST-LPIPS: a perceptual distance that tolerates small shifts. It is not LPIPS."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from semflow.metrics.weights import freeze_with, read_weights
+
+# A smaller image leaves the last blur fewer pixels than its reflection needs.
+SMALLEST_SIDE = 21
+
+_CHANNELS = (64, 192, 384, 256, 256)
+# Where each stage begins in the file, which numbers the layers of all stages in one row.
+_STAGE_STARTS = (0, 3, 7, 11, 13)
+_STAGE_KEY = re.compile(r"net\.slice(\d)\.(\d+)\.(\w+)")
+_HEAD_KEY = re.compile(r"lin(\d)\.model\.1\.weight")
+# Saturated images with rounding stay allowed; 0..255 or unclamped samples do not.
+_RANGE_SLACK = 1e-3
+# Under the root, so that the gradient of a pixel whose features are all zero is zero, not nan.
+_ENERGY_FLOOR = 1e-20
+
+
+class _StLpips(nn.Module):
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.empty(1, 3, 1, 1))
+        self.register_buffer("scale", torch.empty(1, 3, 1, 1))
+        c1, c2, c3, c4, c5 = _CHANNELS
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(nn.Conv2d(3, c1, 11, padding=2), _blur(c1), nn.ReLU()),
+                _pooled_stage(nn.Conv2d(c1, c2, 5, padding=2)),
+                _pooled_stage(nn.Conv2d(c2, c3, 3, padding=1)),
+                nn.Sequential(nn.Conv2d(c3, c4, 3, padding=1), nn.ReLU()),
+                nn.Sequential(nn.Conv2d(c4, c5, 3, padding=1), nn.ReLU()),
+            ]
+        )
+        self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1, bias=False) for c in _CHANNELS)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        _check_images(a, b)
+        stacked = (torch.cat([a, b]) - self.shift) / self.scale
+        total = a.new_zeros(len(a))
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            stacked = stage(stacked)
+            energy = stacked.square().sum(dim=1, keepdim=True)
+            unit_a, unit_b = (stacked * (energy + _ENERGY_FLOOR).rsqrt()).chunk(2)
+            total = total + head((unit_a - unit_b).square()).mean(dim=(1, 2, 3))
+        return total
+
+
+def load_st_lpips(path: Path) -> nn.Module:
+    """Load the frozen AlexNet variant of ST-LPIPS from `alex_shift_tolerant.pth`.
+
+    The file comes with the PyPI package stlpips-pytorch (Ghildyal and Liu, "Shift-tolerant
+    Perceptual Similarity Metric", ECCV 2022). The module maps two batches of RGB images
+    (N, 3, H, W), float in -1..1, to distances (N,) >= 0, where 0 is no difference. It is symmetric
+    and passes gradients to the images. It raises ValueError on other shapes, dtypes or ranges, and
+    on sides below SMALLEST_SIDE. Raises ValueError if the file is missing, unreadable or of
+    another network.
+    """
+    # On the meta device the layers draw no random weights, so that the caller's seed stays put.
+    with torch.device("meta"):
+        network = _StLpips()
+    freeze_with(network, {_own_key(k): v for k, v in read_weights(path).items()}, path)
+    return network
+
+
+def _blur(channels: int) -> nn.Sequential:
+    depthwise = nn.Conv2d(channels, channels, 3, stride=2, groups=channels, bias=False)
+    return nn.Sequential(nn.ReflectionPad2d(2), depthwise)
+
+
+def _pooled_stage(convolution: nn.Conv2d) -> nn.Sequential:
+    pool = nn.MaxPool2d(3, stride=1)
+    return nn.Sequential(pool, _blur(convolution.in_channels), convolution, nn.ReLU())
+
+
+def _own_key(key: str) -> str:
+    if head := _HEAD_KEY.fullmatch(key):
+        return f"heads.{head[1]}.weight"
+    match = _STAGE_KEY.fullmatch(key)
+    if match is None or not 1 <= int(match[1]) <= len(_STAGE_STARTS):
+        return key.removeprefix("scaling_layer.")
+    stage = int(match[1]) - 1
+    name = "1.weight" if match[3] == "filt" else match[3]
+    return f"stages.{stage}.{int(match[2]) - _STAGE_STARTS[stage]}.{name}"
+
+
+def _check_images(a: Tensor, b: Tensor) -> None:
+    if a.ndim != 4 or a.shape[1] != 3 or a.shape != b.shape or not len(a):
+        raise ValueError(
+            f"images are {tuple(a.shape)} and {tuple(b.shape)}; give two equal (N, 3, H, W)"
+        )
+    if min(a.shape[2:]) < SMALLEST_SIDE:
+        raise ValueError(f"images are {tuple(a.shape[2:])}; give sides of {SMALLEST_SIDE} or more")
+    for name, images in (("a", a), ("b", b)):
+        if not images.is_floating_point():
+            raise ValueError(f"{name} is {images.dtype}; give floating-point images in -1..1")
+        if not images.detach().abs().max() <= 1 + _RANGE_SLACK:
+            raise ValueError(f"{name} leaves -1..1 or holds nan; rescale or clamp the images")

@@ -1,0 +1,1 @@
+"""The autoencoder, the velocity field, and where their weights come from."""

@@ -1,0 +1,68 @@
+"""The velocity field v(x, t): a UNet2DConditionModel behind the plain signature of an ODE."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from semflow.networks.autoencoder import zero_
+from semflow.params import ScratchBackbone
+
+TIMESTEPS = 1000
+"""Stable Diffusion's embedding was trained on t in [0, 1000); ours is t * 1000, as a float."""
+
+
+class VelocityField(nn.Module):
+    """Hides the time scale and the null prompt of a text-conditioned U-Net.
+
+    Args:
+        unet: the backbone; its cross-attention, if it has any, sees only the null prompt.
+        null_prompt: (1, tokens, cross_attention_dim) float, the embedding of the empty prompt
+            (Sec. 3.2: no captions).
+    """
+
+    null_prompt: Tensor
+
+    def __init__(self, unet: UNet2DConditionModel, null_prompt: Tensor) -> None:
+        super().__init__()
+        self.unet = unet
+        self.register_buffer("null_prompt", null_prompt, persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> velocity, float32."""
+        prompt = self.null_prompt.expand(len(x), -1, -1)
+        velocity: Tensor = self.unet(x, t * TIMESTEPS, prompt, return_dict=False)[0]
+        return velocity.float()
+
+
+def scratch_unet(
+    params: ScratchBackbone, in_channels: int, out_channels: int
+) -> UNet2DConditionModel:
+    """A convolutional U-Net with random weights, the same for the same seed.
+
+    The last convolution starts at zero, so that training begins from no motion at all.
+
+    Args:
+        params: its shape.
+        in_channels: channels of the latents.
+        out_channels: as many for a velocity; classes * patch_size**2 for a segmentation head.
+    """
+    levels = len(params.block_out_channels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(params.seed)
+        unet = UNet2DConditionModel(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            block_out_channels=params.block_out_channels,
+            layers_per_block=params.layers_per_block,
+            down_block_types=("DownBlock2D",) * levels,
+            up_block_types=("UpBlock2D",) * levels,
+            mid_block_type="UNetMidBlock2D",
+            attention_head_dim=params.attention_head_dim,
+            norm_num_groups=params.norm_num_groups,
+            # Without attention to text this width only names the null prompt's.
+            cross_attention_dim=8,
+        )
+    zero_(unet.conv_out)
+    return unet

@@ -1,0 +1,215 @@
+"""SemFlowPipeline: one checkpoint that segments images and synthesizes them from labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from semflow.errors import UserError
+from semflow.networks.latents import Autoencoder, decode, encode, to_pixels, to_unit_range
+from semflow.networks.null_prompt import NullPrompt
+from semflow.networks.velocity import VelocityField
+from semflow.palette import Palette, nearest_anchor, perturb
+from semflow.solvers import SOLVERS, solve, uniform_grid
+
+
+class SemFlowPipeline(DiffusionPipeline):
+    """Both directions of one velocity field, with the palette and defaults it was made for.
+
+    Args:
+        vae: pixels <-> latents.
+        unet: the backbone of v(x, t).
+        null_prompt: the embedding of the empty prompt.
+        anchors: (K, 3) grey levels, the colour of each class in the flow.
+        ignore_color: grey levels of pixels without a class.
+        amplitude: beta of Eq. 14, grey levels.
+        class_names: K names.
+        class_colors: (K, 3) display colours.
+        image_size: height and width the model was trained at, pixels.
+        segment_steps: default number of solver steps from image to mask.
+        synthesize_steps: default number of solver steps from mask to image.
+        solver: name of the default solver.
+    """
+
+    def __init__(
+        self,
+        vae: Autoencoder,
+        unet: UNet2DConditionModel,
+        null_prompt: NullPrompt,
+        anchors: Sequence[Sequence[float]],
+        ignore_color: Sequence[float],
+        amplitude: float,
+        class_names: Sequence[str],
+        class_colors: Sequence[Sequence[int]],
+        image_size: Sequence[int],
+        segment_steps: int,
+        synthesize_steps: int,
+        solver: str,
+    ) -> None:
+        super().__init__()
+        self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt)
+        self.register_to_config(
+            anchors=[list(anchor) for anchor in anchors],
+            ignore_color=list(ignore_color),
+            amplitude=amplitude,
+            class_names=list(class_names),
+            class_colors=[list(color) for color in class_colors],
+            image_size=list(image_size),
+            segment_steps=segment_steps,
+            synthesize_steps=synthesize_steps,
+            solver=solver,
+        )
+        self.palette = Palette(
+            np.asarray(anchors, np.float32), np.asarray(ignore_color, np.float32), amplitude
+        )
+        self._field = VelocityField(unet, null_prompt.embedding)
+
+    @torch.no_grad()
+    def segment(
+        self,
+        images: Image.Image | Sequence[Image.Image],
+        num_steps: int | None = None,
+        solver: str | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """Images -> label ids (Eq. 12).
+
+        Args:
+            images: RGB images of the model's size.
+            num_steps: solver steps; the checkpoint's default where None.
+            solver: name of a solver; the checkpoint's default where None.
+
+        Returns:
+            for each image its label ids (H, W) uint8.
+
+        Raises:
+            UserError: an image of another size, or an unknown solver.
+        """
+        batch = [images] if isinstance(images, Image.Image) else list(images)
+        for image in batch:
+            self._check_size(image.size, "image")
+        pixels = torch.from_numpy(np.stack([np.array(image.convert("RGB")) for image in batch]))
+        return list(self.segment_batch(pixels.to(self.device), num_steps, solver).cpu().numpy())
+
+    @torch.no_grad()
+    def synthesize(
+        self,
+        labels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+        num_steps: int | None = None,
+        solver: str | None = None,
+        seed: int = 0,
+        amplitude: float | None = None,
+    ) -> list[Image.Image]:
+        """Label ids -> images (Eq. 13, 14).
+
+        Args:
+            labels: (H, W) uint8 ids of the model's size, 255 = no class.
+            num_steps: solver steps; the checkpoint's default where None.
+            solver: name of a solver; the checkpoint's default where None.
+            seed: of the perturbation; item i of a call draws from (seed, i).
+            amplitude: beta' of Eq. 14; the training amplitude where None.
+
+        Raises:
+            UserError: a label of another size or with an unknown id, or an unknown solver.
+        """
+        batch = [labels] if isinstance(labels, np.ndarray) else list(labels)
+        for label in batch:
+            self._check_size(label.shape[::-1], "label")
+        try:
+            masks = torch.from_numpy(self.palette.colorize(np.stack(batch)))
+        except ValueError as error:
+            raise UserError(f"{error}; give label ids, not colours") from None
+        noise = uniform_noise(range(len(batch)), masks.shape[1:3], seed).to(self.device)
+        pixels = self.synthesize_batch(masks.to(self.device), noise, num_steps, solver, amplitude)
+        return [Image.fromarray(array) for array in pixels.cpu().numpy()]
+
+    @torch.no_grad()
+    def segment_batch(
+        self, pixels: Tensor, num_steps: int | None = None, solver: str | None = None
+    ) -> Tensor:
+        """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
+        x_0 = encode(self.vae, to_unit_range(pixels))
+        steps = num_steps or self.config.segment_steps
+        x_1 = self._carry(x_0, uniform_grid(0.0, 1.0, steps), solver)
+        anchors = self.palette.anchor_tensor().to(x_1.device)
+        return nearest_anchor(decode(self.vae, x_1), anchors)
+
+    @torch.no_grad()
+    def synthesize_batch(
+        self,
+        pseudo_masks: Tensor,
+        noise: Tensor,
+        num_steps: int | None = None,
+        solver: str | None = None,
+        amplitude: float | None = None,
+    ) -> Tensor:
+        """Pseudo-masks (N, H, W, 3) uint8 and uniform noise (N, 3, H, W) in [-1, 1] -> pixels."""
+        beta = self.config.amplitude if amplitude is None else amplitude
+        x_1 = encode(self.vae, perturb(to_unit_range(pseudo_masks), noise, beta))
+        steps = num_steps or self.config.synthesize_steps
+        return to_pixels(decode(self.vae, self._carry(x_1, uniform_grid(1.0, 0.0, steps), solver)))
+
+    @torch.no_grad()
+    def decode_pseudo_mask(self, pseudo_masks: Tensor) -> Tensor:
+        """The oracle: pseudo-masks (N, H, W, 3) uint8, encoded and decoded, as label ids."""
+        anchors = self.palette.anchor_tensor().to(pseudo_masks.device)
+        return nearest_anchor(
+            decode(self.vae, encode(self.vae, to_unit_range(pseudo_masks))), anchors
+        )
+
+    def _carry(self, x: Tensor, grid: list[float], solver: str | None) -> Tensor:
+        name = solver or self.config.solver
+        if name not in SOLVERS:
+            raise UserError(f"unknown solver {name!r}; known are {', '.join(SOLVERS)}")
+        return solve(self._velocity, x, grid, SOLVERS[name])
+
+    def _velocity(self, x: Tensor, t: float) -> Tensor:
+        velocity: Tensor = self._field(x, torch.full((len(x),), t, device=x.device))
+        return velocity
+
+    def _check_size(self, size: tuple[int, ...], what: str) -> None:
+        height, width = self.config.image_size
+        if tuple(size) != (width, height):
+            raise UserError(
+                f"the {what} is {size[0]}x{size[1]}, this model takes {width}x{height}; "
+                "resize or crop it first"
+            )
+
+
+def uniform_noise(items: Sequence[int], size: Sequence[int], seed: int) -> Tensor:
+    """The perturbation's noise, item by item, so that a batch's size changes nothing.
+
+    Args:
+        items: N numbers; item i draws from (seed, i).
+        size: height and width.
+        seed: of all of them.
+
+    Returns:
+        (N, 3, H, W) float32, uniform in [-1, 1).
+    """
+    draws = [
+        np.random.Generator(np.random.Philox(key=[seed, item])).random((3, *size), dtype=np.float32)
+        for item in items
+    ]
+    return torch.from_numpy(np.stack(draws) * 2 - 1)
+
+
+def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
+    """Reads a checkpoint from a local folder.
+
+    Raises:
+        UserError: the folder holds no SemFlow checkpoint.
+    """
+    if not (Path(folder) / "model_index.json").is_file():
+        raise UserError(f"{folder} holds no checkpoint (model_index.json); run: dvc repro train")
+    pipeline: SemFlowPipeline = SemFlowPipeline.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, **options
+    )
+    return pipeline

@@ -1,0 +1,79 @@
+"""Everything that a report says, gathered before any of it is rendered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflow.params import DatasetParams
+from semflow.results import Metrics
+
+# Grey, since a class of its own is what these pixels do not have.
+NO_CLASS_COLOR = (127, 127, 127)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One validation sample, both ways.
+
+    Args:
+        key: the data set's name for it.
+        image: (H, W, 3) uint8.
+        label: (H, W) uint8 ids, 255 = no class.
+        segmentation: (H, W) uint8 ids.
+        syntheses: (H, W, 3) uint8, one for each of params.report.seeds.
+    """
+
+    key: str
+    image: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    segmentation: NDArray[np.uint8]
+    syntheses: tuple[NDArray[np.uint8], ...]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One safetensors file of the checkpoint.
+
+    Args:
+        name: its path inside the checkpoint, with slashes.
+        values: how many numbers it holds.
+        sha256: of its bytes, hexadecimal.
+    """
+
+    name: str
+    values: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a page is made from.
+
+    Args:
+        dataset: its name.
+        params: the data set's block.
+        metrics: what the evaluation found.
+        class_colors: K display colours, grey levels, in class order.
+        train_samples: samples of the train split.
+        val_samples: samples of the validation split.
+        weights: files of the checkpoint.
+        examples: samples to show.
+    """
+
+    dataset: str
+    params: DatasetParams
+    metrics: Metrics
+    class_colors: tuple[tuple[int, int, int], ...]
+    train_samples: int
+    val_samples: int
+    weights: tuple[WeightFile, ...]
+    examples: tuple[Example, ...]
+
+    def color_table(self) -> NDArray[np.uint8]:
+        """(256, 3) uint8: display colours by label id."""
+        table = np.full((256, 3), NO_CLASS_COLOR, np.uint8)
+        table[: len(self.class_colors)] = self.class_colors
+        return table

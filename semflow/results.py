@@ -1,0 +1,108 @@
+"""The shape of metrics.json: what an evaluation found, each distance named by its features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from semflow.errors import UserError
+from semflow.files import read_json, write_json
+
+
+class Result(BaseModel):
+    """Part of metrics.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Segmenting(Result):
+    """One segmenter on the tested images, from one confusion matrix over all of them.
+
+    miou: nan-mean over the classes that occur; pixel_accuracy: both in [0, 1].
+    iou_per_class: in class order; null where a class neither occurs nor is predicted.
+    """
+
+    miou: float
+    pixel_accuracy: float
+    iou_per_class: list[float | None]
+
+
+class Segmentation(Result):
+    """The flow as a segmenter.
+
+    miou, pixel_accuracy: with the checkpoint's default number of steps.
+    oracle_miou, oracle_pixel_accuracy: of true pseudo-masks encoded and decoded, the ceiling that
+        autoencoder and palette allow.
+    """
+
+    samples: int
+    steps: int
+    miou: float
+    pixel_accuracy: float
+    oracle_miou: float
+    oracle_pixel_accuracy: float
+    by_steps: dict[int, Segmenting]
+
+
+class Synthesizing(Result):
+    """The flow as a synthesizer with one number of steps.
+
+    fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
+    st_lpips_to_truth: mean distance to the image that the label belongs to; lower is closer.
+    roundtrip_miou_unet, roundtrip_miou_semflow: of the synthesis, segmented again, to the label.
+    """
+
+    fd_mobilenetv2: float
+    kd_mobilenetv2: float
+    st_lpips_to_truth: float
+    roundtrip_miou_unet: float
+    roundtrip_miou_semflow: float
+
+
+class Synthesis(Result):
+    """The flow as a synthesizer.
+
+    floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances for as many real images.
+    diversity_st_lpips: mean distance between two syntheses of one label; higher is more diverse.
+    roundtrip_miou: by the independent U-Net, with the checkpoint's default number of steps.
+    """
+
+    samples: int
+    steps: int
+    reference_samples: int
+    resolution: tuple[int, int]
+    floor_fd_mobilenetv2: float
+    floor_kd_mobilenetv2: float
+    diversity_st_lpips: float
+    roundtrip_miou: float
+    by_steps: dict[int, Synthesizing]
+
+
+class Metrics(Result):
+    """The whole of metrics.json."""
+
+    classes: list[str]
+    segmentation: Segmentation
+    synthesis: Synthesis
+    baselines: dict[str, Segmenting]
+
+
+def write_metrics(metrics: Metrics, path: Path) -> None:
+    """Writes it with sorted keys."""
+    write_json(path, metrics.model_dump(mode="json"))
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Reads metrics.json.
+
+    Raises:
+        UserError: it is absent or of another version.
+    """
+    try:
+        return Metrics.model_validate(read_json(path))
+    except ValidationError as error:
+        raise UserError(
+            f"{path} does not fit this version ({error.error_count()} misfits); "
+            "run: dvc repro evaluate"
+        ) from None

@@ -1,0 +1,1 @@
+"""Samples on disk: the index, and tars of pixels and of latents."""

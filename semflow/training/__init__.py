@@ -1,0 +1,1 @@
+"""From samples to weights: order, draws, losses, the loop."""

@@ -1,0 +1,147 @@
+"""Training the velocity field: from a backbone and cached latents to a two-way checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor, nn
+
+from semflow.files import whole_folder
+from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
+from semflow.networks.velocity import VelocityField
+from semflow.palette import make_palette
+from semflow.params import DatasetParams
+from semflow.pictures import picture_grid
+from semflow.pipeline import SemFlowPipeline, uniform_noise
+from semflow.shards.index import class_table
+from semflow.shards.manifest import read_manifest, verify_shards
+from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.training.logs import log_folder, value_log
+from semflow.training.loop import Progress, optimise
+from semflow.training.loss import flow_losses
+from semflow.training.samples import TrainingSample, TrainingSamples
+
+GRID_SAMPLES = 8
+
+
+def train_flow(
+    dataset: str,
+    params: DatasetParams,
+    pixels: Path,
+    latents: Path,
+    autoencoder_folder: Path,
+    backbone: Path,
+    out: Path,
+) -> None:
+    """Trains and saves a SemFlowPipeline.
+
+    Args:
+        dataset: its name, for logs and for the commands in errors.
+        params: the data set's block.
+        pixels: pixel shards, a folder for each split.
+        latents: image latent shards of the same samples.
+        autoencoder_folder: the autoencoder that made them.
+        backbone: folder with `unet/` and `null_prompt/`.
+        out: receives the checkpoint, whole or not at all.
+
+    Raises:
+        UserError: a bad shard, or a loss that is not finite.
+    """
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision=params.train.mixed_precision
+    )
+    samples = open_training_samples(dataset, params, pixels, latents)
+    pipeline = new_pipeline(params, pixels, autoencoder_folder, backbone).to(accelerator.device)
+    field = VelocityField(pipeline.unet.train(), pipeline.null_prompt.embedding)
+    anchors = pipeline.palette.anchor_tensor().to(accelerator.device)
+
+    def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        losses = flow_losses(
+            model, pipeline.vae, anchors, batch, params.flow, params.palette.amplitude
+        )
+        return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
+
+    grid = SampleGrid(pipeline, ShardFolder(read_manifest(pixels / "val")), log_folder(dataset))
+    progress = Progress("train", value_log(dataset, "train"), lambda step, _: grid.save(step))
+    optimise(field, loss_of, samples, params.train, accelerator, progress)
+    if accelerator.is_main_process:
+        with whole_folder(out) as folder:
+            pipeline.to("cpu").save_pretrained(folder)
+
+
+def open_training_samples(
+    dataset: str, params: DatasetParams, pixels: Path, latents: Path
+) -> TrainingSamples:
+    """The train split with its latents, every tar checked against its checksum.
+
+    Raises:
+        UserError: naming the bad tar and the command that rebuilds it.
+    """
+    pixel_manifest, latent_manifest = (read_manifest(f / "train") for f in (pixels, latents))
+    verify_shards(pixel_manifest, f"dvc repro -f shards@{dataset}")
+    verify_shards(latent_manifest, f"dvc repro -f image_latents@{dataset}")
+    classes = class_table(pixel_manifest.about["classes"])
+    return TrainingSamples(
+        ShardFolder(pixel_manifest),
+        ShardFolder(latent_manifest),
+        make_palette(params.palette, len(classes.names)),
+        classes.mirrored,
+        params.train.seed,
+    )
+
+
+def new_pipeline(
+    params: DatasetParams, pixels: Path, autoencoder_folder: Path, backbone: Path
+) -> SemFlowPipeline:
+    """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
+    classes = class_table(read_manifest(pixels / "train").about["classes"])
+    palette = make_palette(params.palette, len(classes.names))
+    return SemFlowPipeline(
+        vae=load_autoencoder(autoencoder_folder),
+        unet=load_unet(backbone / "unet"),
+        null_prompt=load_null_prompt(backbone / "null_prompt"),
+        anchors=palette.anchors.tolist(),
+        ignore_color=palette.ignore_color.tolist(),
+        amplitude=palette.amplitude,
+        class_names=classes.names,
+        class_colors=classes.colors,
+        image_size=params.shards.image_size,
+        segment_steps=params.inference.segment_steps,
+        synthesize_steps=params.inference.synthesize_steps,
+        solver=params.inference.solver,
+    )
+
+
+class SampleGrid:
+    """The same val samples with the same noise, both ways, as training goes on."""
+
+    def __init__(self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path) -> None:
+        self._pipeline = pipeline
+        self._folder = folder
+        chosen = np.linspace(0, len(pixels) - 1, min(GRID_SAMPLES, len(pixels))).astype(int)
+        self._images = [png_pixels(pixels.read(int(i), "image.png")) for i in chosen]
+        self._labels = [png_pixels(pixels.read(int(i), "label.png")) for i in chosen]
+
+    def save(self, step: int) -> None:
+        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized."""
+        pipeline = self._pipeline
+        colors = np.asarray(pipeline.config.class_colors, np.uint8)
+        device = pipeline.device
+        images = torch.from_numpy(np.stack(self._images)).to(device)
+        masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
+        noise = uniform_noise(range(len(masks)), masks.shape[1:3], seed=0).to(device)
+        segmented = pipeline.segment_batch(images).cpu().numpy()
+        synthesized = pipeline.synthesize_batch(masks, noise).cpu().numpy()
+        rows = [
+            self._images,
+            [colors[label] for label in self._labels],
+            [colors[label] for label in segmented],
+            list(synthesized),
+        ]
+        path = self._folder / "samples" / f"{step:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture_grid(rows)).save(path)

@@ -1,0 +1,81 @@
+"""The loss of one batch: velocity regression (Eq. 10), and classification by anchors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semflow.formulations.semflow import draw_t, mask_estimate, path_sample
+from semflow.networks.latents import Autoencoder, decode, encode, latents_from_moments
+from semflow.palette import IGNORE_INDEX, anchor_distances, perturb
+from semflow.params import Flow
+from semflow.training.samples import TrainingSample
+
+
+class Losses(NamedTuple):
+    """Scalars of one batch: the weighted sum and its unweighted terms."""
+
+    total: Tensor
+    velocity: Tensor
+    anchor: Tensor
+
+
+def flow_losses(
+    field: nn.Module,
+    autoencoder: Autoencoder,
+    anchors: Tensor,
+    batch: TrainingSample,
+    params: Flow,
+    amplitude: float,
+) -> Losses:
+    """Both terms on one batch.
+
+    Args:
+        field: v(x, t), a VelocityField or its distributed wrapper.
+        autoencoder: encodes the perturbed pseudo-masks and decodes the one-step estimate.
+        anchors: (K, 3) in [-1, 1].
+        batch: on the field's device.
+        params: weights and draws.
+        amplitude: beta of Eq. 14, grey levels.
+    """
+    noise = batch["moments_noise"] if params.posterior == "sample" else None
+    x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
+    with torch.no_grad():
+        mask = perturb(batch["pseudo_mask"], batch["mask_noise"], amplitude)
+        x_1 = encode(autoencoder, mask)
+    path = path_sample(x_0, x_1, draw_t(batch["uniform"], params))
+    velocity = field(path.x_t, path.t)
+    velocity_loss = F.mse_loss(velocity, path.velocity)
+    anchor_loss = torch.zeros_like(velocity_loss)
+    if params.anchor_loss_weight > 0:
+        estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t))
+        anchor_loss = anchor_cross_entropy(
+            estimate, batch["label"], anchors, params.anchor_temperature, 1 - path.t
+        )
+    total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
+    return Losses(total, velocity_loss.detach(), anchor_loss.detach())
+
+
+def anchor_cross_entropy(
+    pseudo_mask: Tensor, label: Tensor, anchors: Tensor, temperature: float, weight: Tensor
+) -> Tensor:
+    """Cross-entropy of the softmax over -distance**2 / temperature to every anchor.
+
+    Nearest-anchor decoding made differentiable: a mean of two class colours, which squared error
+    prefers under doubt, is punished where it lies nearest to a third class.
+
+    Args:
+        pseudo_mask: (N, 3, H, W) decoded, in [-1, 1].
+        label: (N, H, W) int64; IGNORE_INDEX is left out.
+        anchors: (K, 3) in [-1, 1].
+        temperature: in squared units of that range.
+        weight: (N,) of each sample: near t = 1 the estimate is the input and teaches nothing.
+    """
+    logits = -anchor_distances(pseudo_mask, anchors) / temperature
+    losses = F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction="none")
+    counted = (label != IGNORE_INDEX).float()
+    per_sample = losses.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
+    return (per_sample * weight).mean()

@@ -1,0 +1,1 @@
+"""DVC entry points: one file a stage; parameters in, one call, outputs out."""

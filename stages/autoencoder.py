@@ -1,0 +1,19 @@
+"""Stage `autoencoder`: from a folder, a hub, or trained on the shards -> one diffusers folder."""
+
+from semflow.networks.sources import obtain_autoencoder
+from semflow.params import DatasetParams, ScratchAutoencoder
+from semflow.training.autoencoder import train_autoencoder
+from stages.entry import Folders, run
+
+
+def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+    """Trains it where it is to be made from scratch, else fetches it."""
+    if isinstance(params.autoencoder, ScratchAutoencoder):
+        autoencoder = train_autoencoder(dataset, params.autoencoder, folders.shards)
+    else:
+        autoencoder = obtain_autoencoder(params.autoencoder)
+    autoencoder.save_pretrained(folders.autoencoder)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,19 @@
+"""Stage `backbone`: from a folder, a hub, or random numbers -> a U-Net and its null prompt."""
+
+from semflow.files import whole_folder
+from semflow.networks.sources import load_autoencoder, obtain_backbone
+from semflow.params import DatasetParams
+from stages.entry import Folders, run
+
+
+def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+    """Takes the number of latent channels from the autoencoder."""
+    channels = load_autoencoder(folders.autoencoder).config.latent_channels
+    unet, null_prompt = obtain_backbone(params.backbone, channels)
+    with whole_folder(folders.backbone) as folder:
+        unet.save_pretrained(folder / "unet")
+        null_prompt.save_pretrained(folder / "null_prompt")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,22 @@
+"""Stage `evaluate`: the checkpoint and its baselines over the val split -> metrics.json."""
+
+from semflow.evaluation import evaluate
+from semflow.params import DatasetParams
+from semflow.results import write_metrics
+from stages.entry import Folders, run
+
+
+def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+    """Measures both directions."""
+    metrics = evaluate(
+        folders.pipeline,
+        folders.baseline,
+        folders.metric_weights,
+        folders.shards,
+        params.evaluate,
+    )
+    write_metrics(metrics, folders.metrics)
+
+
+if __name__ == "__main__":
+    run(main)

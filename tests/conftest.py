@@ -1,0 +1,93 @@
+"""A tiny data set and its shards, made once for all tests that only read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# First, so that torchvision can be imported beside a CPU-only torch.
+import semflow  # noqa: F401
+import torch
+from hypothesis import settings
+from tiny import RandomReader, lossless_autoencoder, tiny_params, tiny_pipeline
+
+from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.palette import make_palette
+from semflow.params import DatasetParams
+from semflow.pipeline import SemFlowPipeline
+from semflow.shards.index import write_index
+from semflow.shards.latents import write_image_latents
+from semflow.shards.pixels import write_pixel_shards
+
+# The same examples on every machine, however busy it is.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.load_profile("repeatable")
+
+TRAIN_SAMPLES = 10
+VAL_SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class TinyDataset:
+    """Where the stages' outputs of the tiny data set lie."""
+
+    index: Path
+    shards: Path
+    digests: Path
+    image_latents: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors here are too small to share, and sums must not depend on the machine's cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def params() -> DatasetParams:
+    """The repository's own parameters, made small."""
+    return tiny_params()
+
+
+@pytest.fixture(scope="session")
+def autoencoder() -> PatchAutoencoder:
+    """Loses nothing; its latents are patches, rotated."""
+    return lossless_autoencoder(scaling_factor=0.5)
+
+
+@pytest.fixture(scope="session")
+def dataset(
+    tmp_path_factory: pytest.TempPathFactory, params: DatasetParams, autoencoder: PatchAutoencoder
+) -> TinyDataset:
+    """Ten train and three val samples of 16x16 pixels: index, pixel shards and image latents."""
+    root = tmp_path_factory.mktemp("dataset")
+    (root / "raw.txt").write_text("raw", encoding="utf-8")
+    reader = RandomReader(root / "raw.txt", {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES})
+    index = write_index(reader, root / "index", max_rejects=0)
+    palette = make_palette(params.palette, len(index.classes.names))
+    made = TinyDataset(root / "index", root / "shards", root / "digests.json", root / "latents")
+    write_pixel_shards(index, reader, palette, params.shards, made.shards, made.digests)
+    write_image_latents(made.shards, made.digests, autoencoder, 4, made.image_latents)
+    return made
+
+
+@pytest.fixture(scope="session")
+def still_pipeline() -> SemFlowPipeline:
+    """Its velocity is zero everywhere."""
+    return tiny_pipeline()
+
+
+@pytest.fixture(scope="session")
+def moving_pipeline() -> SemFlowPipeline:
+    """Its velocity depends on x and t."""
+    return tiny_pipeline(moving=True)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current folder, for whatever writes beside it."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path

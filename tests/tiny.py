@@ -1,0 +1,186 @@
+"""Small real things for the tests: a data set of a few random images, and networks to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from closure import ROOT
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from semflow.datasets.base import ClassTable, Sample, UnreadableSample
+from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.null_prompt import NullPrompt
+from semflow.networks.velocity import scratch_unet
+from semflow.palette import make_palette
+from semflow.params import DatasetParams, ScratchBackbone, SpreadPalette, read_params
+from semflow.pipeline import SemFlowPipeline
+
+SIZE = 16
+PATCH = 4
+CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
+
+CLASSES = ClassTable(
+    names=("water", "left ear", "right ear", "land"),
+    colors=((0, 0, 255), (255, 0, 0), (255, 128, 0), (0, 255, 0)),
+    mirrored=(0, 2, 1, 3),
+)
+
+BACKBONE = ScratchBackbone(
+    source="scratch",
+    block_out_channels=(8, 16),
+    layers_per_block=1,
+    attention_head_dim=8,
+    norm_num_groups=4,
+    seed=0,
+)
+PALETTE = SpreadPalette(scheme="spread", amplitude=40.0, ignore_color=(64, 64, 64))
+
+
+class RandomReader:
+    """A data set of random images: a reader like any other, whose raw tree is a key and a seed.
+
+    Labels are bands whose classes follow from the key; each class has its own hue, so that there
+    is something to learn. Images are taller than wide and larger than SIZE.
+
+    Args:
+        raw: one file that the index notes the checksum of.
+        counts: samples of each split.
+        unreadable: keys that cannot be read.
+        shape: height and width of raw images.
+    """
+
+    classes = CLASSES
+
+    def __init__(
+        self,
+        raw: Path,
+        counts: Mapping[str, int],
+        unreadable: tuple[str, ...] = (),
+        shape: tuple[int, int] = (24, 20),
+    ) -> None:
+        self._raw = raw
+        self._counts = counts
+        self._unreadable = unreadable
+        self._shape = shape
+
+    def files(self) -> list[Path]:
+        return [self._raw]
+
+    def samples(self) -> Iterator[Sample]:
+        for split, count in self._counts.items():
+            for number in range(count):
+                yield Sample(f"{split}_{number}", split, {"number": number})
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if sample.key in self._unreadable:
+            raise UnreadableSample("cut short")
+        draws = np.random.default_rng([len(sample.split), int(sample.place["number"])])
+        bands = draws.choice([0, 1, 2, 3, 255], size=4, p=[0.25, 0.25, 0.2, 0.2, 0.1])
+        rows = np.linspace(0, 3.99, self._shape[0]).astype(int)
+        label = np.repeat(bands[rows][:, None], self._shape[1], axis=1).astype(np.uint8)
+        label[:, : self._shape[1] // 2] = draws.integers(4)
+        hues = np.resize(np.asarray(CLASSES.colors), (256, 3))
+        image = hues[label] + draws.normal(0, 20, (*self._shape, 3))
+        return image.clip(0, 255).astype(np.uint8), label
+
+
+def tiny_params() -> DatasetParams:
+    """The block of params.yaml with everything that costs time made small."""
+    earth = read_params(ROOT / "params.yaml").earth
+    return earth.model_copy(
+        update={
+            "shards": earth.shards.model_copy(
+                update={"image_size": (SIZE, SIZE), "samples_per_shard": 4}
+            ),
+            "palette": PALETTE,
+            "backbone": BACKBONE,
+            "flow": earth.flow.model_copy(
+                update={
+                    "probability_at_image": 0.4,
+                    "probability_at_mask": 0.15,
+                    "posterior": "sample",
+                    "velocity_loss_weight": 1.0,
+                    "anchor_loss_weight": 0.5,
+                    "anchor_temperature": 1.0,
+                }
+            ),
+            "train": earth.train.model_copy(
+                update={
+                    "seed": 3,
+                    "steps": 4,
+                    "batch_size": 3,
+                    "learning_rate": 0.003,
+                    "schedule": "constant",
+                    "warmup_steps": 0,
+                    "sample_every": 100,
+                    "log_every": 1,
+                    "ema_decay": 0.0,
+                    "mixed_precision": "no",
+                }
+            ),
+            "inference": earth.inference.model_copy(
+                update={"solver": "euler", "segment_steps": 1, "synthesize_steps": 2}
+            ),
+        }
+    )
+
+
+def lossless_autoencoder(scaling_factor: float = 1.0, seed: int = 0) -> PatchAutoencoder:
+    """Turns patches by a random rotation; the correction is still zero, so decoding undoes it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        autoencoder = PatchAutoencoder(PATCH, CHANNELS, 4, 1, 4, 1, scaling_factor)
+    rotation, _ = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=generator))
+    autoencoder.set_linear_path(rotation)
+    return autoencoder.eval().requires_grad_(False)
+
+
+def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowPipeline:
+    """A checkpoint that loses nothing in its autoencoder.
+
+    Args:
+        moving: random weights in the last layer; without, the velocity is zero everywhere.
+        scaling_factor: the autoencoder's.
+    """
+    unet = scratch_unet(BACKBONE, CHANNELS, CHANNELS)
+    if moving:
+        nn.init.normal_(unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(1))
+    palette = make_palette(PALETTE, len(CLASSES.names))
+    pipeline = SemFlowPipeline(
+        vae=lossless_autoencoder(scaling_factor),
+        unet=unet.eval(),
+        null_prompt=NullPrompt(tokens=1, width=unet.config.cross_attention_dim),
+        anchors=palette.anchors.tolist(),
+        ignore_color=palette.ignore_color.tolist(),
+        amplitude=palette.amplitude,
+        class_names=CLASSES.names,
+        class_colors=CLASSES.colors,
+        image_size=(SIZE, SIZE),
+        segment_steps=1,
+        synthesize_steps=2,
+        solver="euler",
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def random_label(seed: int, size: int = SIZE) -> NDArray[np.uint8]:
+    """Random class ids (size, size), without ignored pixels."""
+    return np.random.default_rng(seed).integers(0, 4, (size, size)).astype(np.uint8)
+
+
+def random_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(N, SIZE, SIZE, 3) uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (count, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks are equal bit for bit."""
+    mine: dict[str, Tensor] = one.state_dict()
+    theirs: dict[str, Tensor] = other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
