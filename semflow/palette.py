@@ -101,23 +101,40 @@ def base_k_anchors(num_classes: int, k: int, spacing: float) -> NDArray[np.float
 
 
 def spread_anchors(num_classes: int) -> NDArray[np.float32]:
-    """Colours far from each other: a greedy farthest-point choice on a lattice of the RGB cube.
+    """Colours far from each other on the surface of the RGB cube: its corners, then greedily.
 
-    Deterministic; ties go to the first point in lexicographic order. Up to 8 classes take the
-    cube's corners, the 9th its centre.
+    None lies inside, where doubt between other classes would average to it. From the 9th class on
+    each takes the point of a surface lattice that is farthest from all before it; ties go to the
+    first in lexicographic order, so the palette is always the same.
 
     Returns:
         (K, 3) float32 grey levels.
+
+    Raises:
+        ValueError: more classes than the lattice has points.
     """
     levels = np.linspace(0, 255, 9)
     lattice = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    chosen = [0]
-    distance = np.square(lattice - lattice[0]).sum(axis=1)
+    surface = lattice[np.any((lattice == 0) | (lattice == 255), axis=1)]
+    if num_classes > len(surface):
+        raise ValueError(f"{num_classes} classes do not fit the spread palette: {len(surface)} do")
+    chosen = [255.0 * np.asarray(corner) for corner in _OPPOSITE_CORNERS[:num_classes]]
     while len(chosen) < num_classes:
-        # Of equally far points a corner is best, since it leaves the inside to later classes.
-        chosen.append(int(np.argmax(np.round(distance, 6))))
-        distance = np.minimum(distance, np.square(lattice - lattice[chosen[-1]]).sum(axis=1))
-    return np.rint(lattice[chosen]).astype(np.float32)
+        distance = np.square(surface[:, None] - np.asarray(chosen)).sum(axis=2).min(axis=1)
+        chosen.append(surface[np.argmax(distance)])
+    return np.rint(np.asarray(chosen)).astype(np.float32)
+
+
+_OPPOSITE_CORNERS = (
+    (0, 0, 0),
+    (1, 1, 1),
+    (1, 0, 0),
+    (0, 1, 1),
+    (0, 1, 0),
+    (1, 0, 1),
+    (0, 0, 1),
+    (1, 1, 0),
+)
 
 
 def largest_amplitude(anchors: NDArray[np.float32]) -> float:

@@ -44,31 +44,34 @@ class SemFlowPipeline(DiffusionPipeline):
         vae: Autoencoder,
         unet: UNet2DConditionModel,
         null_prompt: NullPrompt,
-        anchors: Sequence[Sequence[float]],
-        ignore_color: Sequence[float],
-        amplitude: float,
-        class_names: Sequence[str],
-        class_colors: Sequence[Sequence[int]],
-        image_size: Sequence[int],
-        segment_steps: int,
-        synthesize_steps: int,
-        solver: str,
+        anchors: list[list[float]] = [],  # noqa: B006
+        ignore_color: list[float] = [0.0, 0.0, 0.0],  # noqa: B006
+        amplitude: float = 0.0,
+        class_names: list[str] = [],  # noqa: B006
+        class_colors: list[list[int]] = [],  # noqa: B006
+        image_size: list[int] = [],  # noqa: B006
+        segment_steps: int = 1,
+        synthesize_steps: int = 25,
+        solver: str = "euler",
     ) -> None:
+        # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
         self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt)
         self.register_to_config(
-            anchors=[list(anchor) for anchor in anchors],
-            ignore_color=list(ignore_color),
+            anchors=anchors,
+            ignore_color=ignore_color,
             amplitude=amplitude,
-            class_names=list(class_names),
-            class_colors=[list(color) for color in class_colors],
-            image_size=list(image_size),
+            class_names=class_names,
+            class_colors=class_colors,
+            image_size=image_size,
             segment_steps=segment_steps,
             synthesize_steps=synthesize_steps,
             solver=solver,
         )
         self.palette = Palette(
-            np.asarray(anchors, np.float32), np.asarray(ignore_color, np.float32), amplitude
+            np.asarray(anchors, np.float32).reshape(-1, 3),
+            np.asarray(ignore_color, np.float32),
+            amplitude,
         )
         self._field = VelocityField(unet, null_prompt.embedding)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-# First, so that torchvision can be imported beside a CPU-only torch.
-import semflow  # noqa: F401
 import torch
 from hypothesis import settings
 from tiny import RandomReader, lossless_autoencoder, tiny_params, tiny_pipeline
@@ -87,7 +83,7 @@ def moving_pipeline() -> SemFlowPipeline:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder, for whatever writes beside it."""
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
+    return tmp_path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -22,7 +23,7 @@ def cubic(x: Tensor, t: float) -> Tensor:
     return torch.full_like(x, 3 * t**2)
 
 
-def growth(x: Tensor, t: float) -> Tensor:
+def growth(x: Tensor, _t: float) -> Tensor:
     return x
 
 
@@ -92,7 +93,7 @@ def test_a_grid_of_n_steps_has_n_plus_one_even_times_and_exact_ends(
     assert len(grid) == steps + 1
     assert (grid[0], grid[-1]) == way
     width = (way[1] - way[0]) / steps
-    assert [b - a for a, b in zip(grid, grid[1:], strict=False)] == pytest.approx([width] * steps)
+    assert [b - a for a, b in itertools.pairwise(grid)] == pytest.approx([width] * steps)
 
 
 @pytest.mark.parametrize("steps", [0, -1])
@@ -138,7 +139,7 @@ def test_euler_takes_the_slope_where_each_step_begins_and_heun_also_where_it_end
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True).map(sorted))
 def test_a_constant_velocity_is_solved_exactly_on_any_grid(grid: list[float]) -> None:
     for step in SOLVERS.values():
-        found = float(solve(lambda x, t: torch.full_like(x, 2.5), zero(), grid, step))
+        found = float(solve(lambda x, _: torch.full_like(x, 2.5), zero(), grid, step))
         assert found == pytest.approx(2.5 * (grid[-1] - grid[0]))
 
 

@@ -26,11 +26,13 @@ class VelocityField(nn.Module):
 
     def __init__(self, unet: UNet2DConditionModel, null_prompt: Tensor) -> None:
         super().__init__()
-        self.unet = unet
+        # Convolutions on a CPU are 5 to 20% faster in this layout, and on a GPU no slower.
+        self.unet = unet.to(memory_format=torch.channels_last)
         self.register_buffer("null_prompt", null_prompt, persistent=False)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> velocity, float32."""
+        x = x.contiguous(memory_format=torch.channels_last)
         prompt = self.null_prompt.expand(len(x), -1, -1)
         velocity: Tensor = self.unet(x, t * TIMESTEPS, prompt, return_dict=False)[0]
         return velocity.float()

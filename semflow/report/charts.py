@@ -64,17 +64,19 @@ def steps_chart(chart: StepsChart) -> Markup:
         return _PLOT_BOTTOM - (value - bottom) / (top - bottom) * (_PLOT_BOTTOM - _TOP)
 
     across = _step_positions([steps for steps, _ in chart.points])
+    heights = [height_of(value) for _, value in chart.points]
+    levels = [height_of(level.value) for level in chart.levels]
+    labels = [
+        _point_label(x, y, chart.write(value), levels)
+        for x, y, (_, value) in zip(across, heights, chart.points, strict=True)
+    ]
     drawing = element(
         "svg",
         *(_grid_line(height_of(tick), f"{tick:g}") for tick in ticks),
-        *(_level_line(height_of(level.value), i) for i, level in enumerate(chart.levels)),
-        _series(
-            [(x, height_of(y), chart.write(y)) for x, (_, y) in zip(across, chart.points, strict=True)]
-        ),
-        *(
-            _text(x, _PLOT_BOTTOM + 18, str(steps), "middle")
-            for x, (steps, _) in zip(across, chart.points, strict=True)
-        ),
+        *(_level_line(y, style) for style, y in enumerate(levels)),
+        _series(across, heights),
+        *labels,
+        *(_step_label(x, steps) for x, (steps, _) in zip(across, chart.points, strict=True)),
         _text((_LEFT + _PLOT_RIGHT) / 2, _HEIGHT - 6, "solver steps, logarithmic", "middle"),
         viewBox=f"0 0 {WIDTH:g} {_HEIGHT:g}",
         role="img",
@@ -136,15 +138,24 @@ def _level_line(y: float, style: int) -> Markup:
     return element("line", x1=_LEFT, x2=_PLOT_RIGHT, y1=y, y2=y, class_=f"level level{style % 3}")
 
 
-def _series(points: Sequence[tuple[float, float, str]]) -> Markup:
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
-    return join(
-        [
-            element("polyline", points=path, class_="series"),
-            *(element("circle", cx=x, cy=y, r=4.5, class_="point") for x, y, _ in points),
-            *(_text(x, y - 10, value, "middle", "value") for x, y, value in points),
-        ]
+def _series(across: Sequence[float], heights: Sequence[float]) -> Markup:
+    points = list(zip(across, heights, strict=True))
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dots = (element("circle", cx=x, cy=y, r=4.5, class_="point") for x, y in points)
+    return join([element("polyline", points=path, class_="series"), *dots])
+
+
+def _point_label(x: float, y: float, value: str, levels: Sequence[float]) -> Markup:
+    # Above the point, unless a level's line would strike the number through there but not below.
+    above, below = y - 10, y + 21
+    struck_above, struck_below = (
+        any(baseline - 13 < level < baseline + 3 for level in levels) for baseline in (above, below)
     )
+    return _text(x, below if struck_above and not struck_below else above, value, "middle", "value")
+
+
+def _step_label(x: float, steps: int) -> Markup:
+    return _text(x, _PLOT_BOTTOM + 18, str(steps), "middle")
 
 
 def _text(x: float, y: float, text: str, anchor: str, class_: str | None = None) -> Markup:

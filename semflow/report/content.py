@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from semflow.params import DatasetParams
 from semflow.results import Metrics
 
+Color = tuple[int, int, int]
+"""Red, green and blue, grey levels in 0..255."""
+
 # Grey, since a class of its own is what these pixels do not have.
 NO_CLASS_COLOR = (127, 127, 127)
 
@@ -66,7 +69,7 @@ class Content:
     dataset: str
     params: DatasetParams
     metrics: Metrics
-    class_colors: tuple[tuple[int, int, int], ...]
+    class_colors: tuple[Color, ...]
     train_samples: int
     val_samples: int
     weights: tuple[WeightFile, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 NOTHING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -20,22 +20,17 @@ def with_percent(fraction: float) -> str:
     return f"{percent(fraction)}{_SPACE}%"
 
 
-def column(values: Sequence[float], digits: int = 4) -> list[str]:
-    """Numbers with equally many decimals, so that they align under each other.
+def writer_for(values: Sequence[float], digits: int = 4) -> Callable[[float], str]:
+    """How to write numbers that stand together: all with the same decimals.
 
     Args:
-        values: of one column.
+        values: all that will be written.
         digits: shown of the largest, without dropping digits before the point.
     """
     largest = max((abs(value) for value in values), default=0.0)
     before = math.floor(math.log10(largest)) + 1 if largest > 0 else 1
     decimals = max(0, digits - before)
-    return [f"{value:.{decimals}f}".replace("-", _MINUS) for value in values]
-
-
-def number(value: float) -> str:
-    """One number with four digits."""
-    return column([value])[0]
+    return lambda value: f"{value:.{decimals}f}".replace("-", _MINUS)
 
 
 def count(value: int) -> str:

@@ -23,7 +23,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: str, **attributes: Attribute) -> Markup:
+def element(name: str, /, *children: str, **attributes: Attribute) -> Markup:
     """One element with its children, escaped unless they are `Markup`.
 
     Args:
@@ -59,6 +59,11 @@ def _attribute(key: str, value: Attribute) -> str:
     return f' {name}="{escape(text)}"'
 
 
+def rgb(color: tuple[int, int, int]) -> str:
+    """Grey levels as a CSS colour."""
+    return "rgb({}, {}, {})".format(*color)
+
+
 def picture(pixels: NDArray[np.uint8], alt: str) -> Markup:
     """(H, W, 3) uint8 as an image that carries its PNG with it."""
     height, width, _ = pixels.shape
@@ -85,7 +90,7 @@ def table(caption: str, columns: Sequence[str], groups: Sequence[Sequence[Row]])
     """A table that scrolls sideways where the screen is too narrow for it.
 
     Args:
-        caption: says what the table shows.
+        caption: plain text that says what the table shows.
         columns: heads of all columns, that of the row heads first.
         groups: rows, with a rule between two groups.
 
@@ -97,10 +102,11 @@ def table(caption: str, columns: Sequence[str], groups: Sequence[Sequence[Row]])
             raise ValueError(f"{row.head}: {len(row.cells)} cells, {len(columns) - 1} columns")
     head = element("tr", *(element("th", name, scope="col") for name in columns))
     bodies = (element("tbody", *map(_table_row, group)) for group in groups if group)
-    whole = element("table", element("caption", caption), element("thead", head), *bodies)
+    whole = element(
+        "table", element("caption", element("span", caption)), element("thead", head), *bodies
+    )
     # What scrolls must be reachable by keyboard, and then needs a name.
-    label = caption if not isinstance(caption, Markup) else "Table"
-    return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=label)
+    return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
 def _table_row(row: Row) -> Markup:
@@ -115,6 +121,12 @@ def _table_row(row: Row) -> Markup:
 def small(text: str) -> Markup:
     """A remark on its own line under what it belongs to."""
     return element("small", text)
+
+
+def column_head(name: str, remark: str) -> Markup:
+    """The head of a column with a remark under it; a name without spaces is not broken."""
+    whole = element("span", name, class_="whole") if " " not in name else name
+    return join([whole, small(remark)])
 
 
 def details(summary: str, *children: str) -> Markup:

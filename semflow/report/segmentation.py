@@ -6,7 +6,17 @@ from semflow.report.bars import ClassBars, class_bars
 from semflow.report.charts import Level, StepsChart, steps_chart
 from semflow.report.content import Content
 from semflow.report.formats import compared, count, counted, percent, with_percent
-from semflow.report.markup import Markup, Row, details, element, join, paragraphs, small, table
+from semflow.report.markup import (
+    Markup,
+    Row,
+    column_head,
+    details,
+    element,
+    join,
+    paragraphs,
+    small,
+    table,
+)
 from semflow.report.texts import BASELINES, MIOU, ORACLE
 from semflow.results import Metrics, Segmenting
 
@@ -79,13 +89,15 @@ def _finding(metrics: Metrics) -> str:
         f"{_in_sentence(baseline_name(name))} ({with_percent(metrics.baselines[name].miou)})"
         for name in baseline_names(metrics)
     )
-    best = max(found.by_steps, key=lambda steps: (round(found.by_steps[steps].miou, 3), -steps))
-    return (
+    spoken = (
         f"On {counted(found.samples, 'validation image')} SemFlow reaches an mIoU of "
         f"{with_percent(found.miou)} with its default of {counted(found.steps, 'step')}"
-        + (f": {others}. " if others else ". ")
-        + f"Of the numbers of steps measured, {count(best)} gives the highest mIoU."
+        + (f": {others}." if others else ".")
     )
+    if len(found.by_steps) == 1:
+        return spoken
+    best = max(found.by_steps, key=lambda steps: (round(found.by_steps[steps].miou, 3), -steps))
+    return f"{spoken} Of the numbers of steps measured, {count(best)} gives the highest mIoU."
 
 
 def _in_sentence(name: str) -> str:
@@ -111,8 +123,12 @@ def _table(metrics: Metrics) -> Markup:
         [percent(found.oracle_miou), percent(found.oracle_pixel_accuracy)],
     )
     return table(
-        f"Segmentation of {counted(found.samples, 'validation image')}; higher is better",
-        ["Segmenter", "mIoU, %", "Pixel accuracy, %"],
+        f"Segmentation of {counted(found.samples, 'validation image')}",
+        [
+            "Segmenter",
+            column_head("mIoU,\N{NO-BREAK SPACE}%", "higher is better"),
+            column_head("Pixel accuracy, %", "higher is better"),
+        ],
         [flow, baselines, [oracle]],
     )
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from semflow.report.charts import Level, StepsChart, steps_chart
 from semflow.report.content import Content
 from semflow.report.formats import (
     NOTHING,
-    column,
     count,
     counted,
-    number,
     percent,
     size,
     with_percent,
+    writer_for,
 )
-from semflow.report.markup import Markup, Row, element, join, paragraphs, small, table
+from semflow.report.markup import Markup, Row, column_head, element, join, paragraphs, small, table
 from semflow.report.texts import SYNTHESIS_METRICS
-from semflow.results import Metrics
+from semflow.results import Metrics, Synthesizing
 
 
 def synthesis_section(content: Content) -> Markup:
@@ -34,13 +35,19 @@ def synthesis_section(content: Content) -> Markup:
     )
 
 
+def fd_writer(metrics: Metrics) -> Callable[[float], str]:
+    """How every FD-MobileNetV2 of the page is written, wherever it stands."""
+    return writer_for([result.fd_mobilenetv2 for result in metrics.synthesis.by_steps.values()])
+
+
 def _finding(metrics: Metrics) -> str:
     found = metrics.synthesis
     default = found.by_steps[found.steps]
+    write = fd_writer(metrics)
     return (
         f"With its default of {counted(found.steps, 'step')} SemFlow's syntheses lie at an "
-        f"FD-MobileNetV2 of {number(default.fd_mobilenetv2)}; as many real images lie at "
-        f"{number(found.floor_fd_mobilenetv2)}, the floor. Segmented again by the U-Net, they "
+        f"FD-MobileNetV2 of {write(default.fd_mobilenetv2)}; as many real images lie at "
+        f"{write(found.floor_fd_mobilenetv2)}, the floor. Segmented again by the U-Net, they "
         f"match their labels with an mIoU of {with_percent(found.roundtrip_miou)}."
     )
 
@@ -51,60 +58,62 @@ def _protocol(metrics: Metrics) -> str:
         f"One synthesis for each of {counted(found.samples, 'validation label')}, compared with "
         f"{count(found.reference_samples)} other real validation images, all at "
         f"{size(found.resolution)}. The floor compares the {count(found.samples)} labels' own "
-        "images with the same reference: no synthesis can be expected to come closer."
+        "images with the same reference, and so says how far apart real images are."
     )
 
 
 def _table(metrics: Metrics) -> Markup:
     found = metrics.synthesis
-    by_steps = sorted(found.by_steps.items())
-    results = [result for _, result in by_steps]
-    fd = column([*(r.fd_mobilenetv2 for r in results), found.floor_fd_mobilenetv2])
-    kd = column([*(r.kd_mobilenetv2 for r in results), found.floor_kd_mobilenetv2])
-    truth = column([r.st_lpips_to_truth for r in results])
     rows = [
         Row(
             counted(steps, "step") + (" (default)" if steps == found.steps else ""),
-            [
-                *(fd[i], kd[i], truth[i]),
-                percent(result.roundtrip_miou_unet),
-                percent(result.roundtrip_miou_semflow),
-            ],
+            _scores(metrics, result),
             marked=steps == found.steps,
         )
-        for i, (steps, result) in enumerate(by_steps)
+        for steps, result in sorted(found.by_steps.items())
     ]
-    unet = metrics.baselines.get("unet")
-    real = Row(
-        join(
-            [
-                "Floor: real images",
-                small("Against other real images; at the right, segmented without a synthesis"),
-            ]
-        ),
-        [
-            *(fd[-1], kd[-1], NOTHING),
-            percent(unet.miou if unet else None),
-            percent(metrics.segmentation.miou),
-        ],
-    )
     return table(
         f"Synthesis from {counted(found.samples, 'validation label')} against "
         f"{counted(found.reference_samples, 'real image')}, {size(found.resolution)}",
         [
             "Steps",
-            _head("FD-MobileNetV2", "lower is better"),
-            _head("KD-MobileNetV2", "lower is better"),
-            _head("ST-LPIPS to truth", "lower is closer"),
-            _head("Round-trip mIoU by U-Net, %", "higher is better"),
-            _head("Round-trip mIoU by SemFlow, %", "higher is better"),
+            column_head("FD-MobileNetV2", "lower is better"),
+            column_head("KD-MobileNetV2", "lower is better"),
+            column_head("ST-LPIPS to truth", "lower is closer"),
+            column_head("Round-trip mIoU,\N{NO-BREAK SPACE}%", "by the U-Net; higher is better"),
+            column_head("Round-trip mIoU,\N{NO-BREAK SPACE}%", "by SemFlow; higher is better"),
         ],
-        [rows, [real]],
+        [rows, [_floor(metrics)]],
     )
 
 
-def _head(name: str, direction: str) -> Markup:
-    return join([name, small(direction)])
+def _scores(metrics: Metrics, result: Synthesizing) -> list[str]:
+    every = metrics.synthesis.by_steps.values()
+    truth = writer_for([other.st_lpips_to_truth for other in every])
+    return [
+        fd_writer(metrics)(result.fd_mobilenetv2),
+        _kd_writer(metrics)(result.kd_mobilenetv2),
+        truth(result.st_lpips_to_truth),
+        percent(result.roundtrip_miou_unet),
+        percent(result.roundtrip_miou_semflow),
+    ]
+
+
+def _floor(metrics: Metrics) -> Row:
+    unet = metrics.baselines.get("unet")
+    remark = small("Against other real images; the mIoUs are of their plain segmentation")
+    cells = [
+        fd_writer(metrics)(metrics.synthesis.floor_fd_mobilenetv2),
+        _kd_writer(metrics)(metrics.synthesis.floor_kd_mobilenetv2),
+        NOTHING,
+        percent(unet.miou if unet else None),
+        percent(metrics.segmentation.miou),
+    ]
+    return Row(join(["Floor: real images", remark]), cells)
+
+
+def _kd_writer(metrics: Metrics) -> Callable[[float], str]:
+    return writer_for([result.kd_mobilenetv2 for result in metrics.synthesis.by_steps.values()])
 
 
 def _curve(metrics: Metrics) -> Markup:
@@ -115,7 +124,7 @@ def _curve(metrics: Metrics) -> Markup:
             series="SemFlow",
             points=[(steps, r.fd_mobilenetv2) for steps, r in sorted(found.by_steps.items())],
             levels=[Level("Floor: real images", found.floor_fd_mobilenetv2)],
-            write=number,
+            write=fd_writer(metrics),
             from_zero=True,
         )
     )
@@ -125,19 +134,22 @@ def _diversity(content: Content) -> Markup:
     found, params = content.metrics.synthesis, content.params.evaluate
     default = found.by_steps[found.steps]
     labels = min(params.diversity_labels, found.samples)
-    between, to_truth = column([found.diversity_st_lpips, default.st_lpips_to_truth])
+    write = writer_for([found.diversity_st_lpips, default.st_lpips_to_truth])
     rows = [
-        Row("Between syntheses of one label", [between], marked=True),
-        Row("From a synthesis to the true image", [to_truth]),
+        Row("Between syntheses of one label", [write(found.diversity_st_lpips)], marked=True),
+        Row("From a synthesis to the true image", [write(default.st_lpips_to_truth)]),
     ]
     about = (
-        f"{counted(params.diversity_samples, 'synthesis').replace('synthesiss', 'syntheses')} of "
-        f"each of {counted(labels, 'label')}, {counted(found.steps, 'step')}. The second row "
-        "stands beside the first for scale."
+        f"{count(params.diversity_samples)} syntheses of each of {counted(labels, 'label')}, "
+        f"{counted(found.steps, 'step')}. The second row stands beside the first for scale."
     )
     return element(
         "div",
-        table("Diversity", ["Mean distance", _head("ST-LPIPS", "higher is more diverse")], [rows]),
+        table(
+            "Diversity",
+            ["Mean distance", column_head("ST-LPIPS", "higher is more diverse")],
+            [rows],
+        ),
         paragraphs(about),
     )
 

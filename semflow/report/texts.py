@@ -5,7 +5,7 @@ from __future__ import annotations
 FLOW = (
     "One velocity field carries an image's latents to those of its label map along a nearly "
     "straight path. Followed forward from an image it segments; followed backward from a label "
-    "map, to which a little noise is added, it synthesizes an image that fits."
+    "map, to which noise is added, it synthesizes an image that fits."
 )
 
 ABOUT = {
@@ -22,6 +22,8 @@ CREDITS = {
         ("Labels", "NASA/JPL MODIS MCD12C1 2019"),
     ),
 }
+
+SOLVERS = {"euler": "Euler", "heun": "Heun", "midpoint": "midpoint rule"}
 
 BASELINES = {
     "unet": (
@@ -48,7 +50,8 @@ SYNTHESIS_METRICS = (
         "FD-MobileNetV2",
         "Fréchet distance between the syntheses and other real images, each set seen as a Gaussian "
         "over 1,280 features of an ImageNet MobileNetV2 at 128 \N{MULTIPLICATION SIGN} 128 pixels "
-        "(bilinear, antialiased). Lower is better. It is biased upward on few images, and so is its floor.",
+        "(bilinear, antialiased). Lower is better. It is biased upward on few images, and so is "
+        "its floor.",
         "Not FID, which uses the features of Inception v3: the two have different scales.",
     ),
     (
@@ -67,7 +70,8 @@ SYNTHESIS_METRICS = (
     (
         "Round-trip mIoU",
         "Each synthesis is segmented again and compared with the label it was made from: by the "
-        "U-Net, which is independent of the flow, and by SemFlow itself. Higher is better.",
+        "U-Net, which shares only the autoencoder with the flow, and by SemFlow itself. Higher is "
+        "better.",
         "Not a measure of realism: an image that is easy to segment may score above real ones. "
         "By SemFlow it is a check of consistency, since the model judges its own work.",
     ),

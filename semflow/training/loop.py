@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from diffusers.optimization import get_scheduler
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -18,6 +15,7 @@ from tqdm import tqdm
 from semflow.errors import UserError
 from semflow.params import Train
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.state import TrainingState, new_state
 
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
 """Scalars of a batch by name; "loss" is the one that is minimised."""
@@ -56,7 +54,7 @@ def optimise(
     """Trains a model in place and leaves its exponential moving average in it.
 
     Args:
-        model: in float32, which it stays: only the forward pass is autocast.
+        model: in float32, which it stays; only its forward pass is autocast, by accelerate.
         loss_of: the loss of a batch.
         samples: by position; step i takes positions i*B .. (i+1)*B - 1.
         params: B and everything else about the optimisation.
@@ -66,55 +64,45 @@ def optimise(
     Raises:
         UserError: the loss is not finite, with step, learning rate and keys.
     """
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=params.learning_rate,
-        betas=params.adam_betas,
-        weight_decay=params.weight_decay,
-    )
-    schedule = get_scheduler(
-        _SCHEDULES[params.schedule],
-        optimizer,
-        num_warmup_steps=params.warmup_steps,
-        num_training_steps=params.steps,
-    )
     wrapped = accelerator.prepare_model(model)
-    average = EMAModel(
-        model.parameters(), decay=params.ema_decay, use_ema_warmup=True, inv_gamma=1.0, power=0.9
-    )
-    bar = tqdm(
+    state = new_state(model, params)
+    with _bar(params, accelerator, progress.name) as bar:
+        for batch in _batches(samples, params, accelerator):
+            values = loss_of(wrapped, batch)
+            _check_finite(values["loss"], state, samples, batch)
+            accelerator.backward(values["loss"])
+            _update(state, accelerator, params.max_grad_norm)
+            bar.update(params.batch_size)
+            if _due(state.step, params.log_every, params.steps):
+                numbers = {name: float(value.detach()) for name, value in values.items()}
+                progress.log(state.step, {**numbers, "learning_rate": state.learning_rate})
+                bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
+            if _due(state.step, params.sample_every, params.steps):
+                _watch_average(state, accelerator, progress.watch)
+    state.average.copy_to(model.parameters())
+
+
+def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float) -> None:
+    accelerator.clip_grad_norm_(state.model.parameters(), max_grad_norm)
+    state.optimizer.step()
+    state.schedule.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    state.average.step(state.model.parameters())
+    state.step += 1
+
+
+def _bar(params: Train, accelerator: Accelerator, name: str) -> tqdm[Any]:
+    return tqdm(
         total=params.steps * params.batch_size,
-        desc=progress.name,
+        desc=name,
         unit=" samples",
         mininterval=5,
         disable=not accelerator.is_main_process,
     )
-    for step, batch in enumerate(_batches(samples, params, accelerator)):
-        with accelerator.autocast():
-            values = loss_of(wrapped, batch)
-        _check_finite(values["loss"], step, schedule.get_last_lr()[0], samples, batch)
-        accelerator.backward(values["loss"])
-        accelerator.clip_grad_norm_(model.parameters(), params.max_grad_norm)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        average.step(model.parameters())
-        bar.update(params.batch_size)
-        if _due(step, params.log_every, params.steps):
-            numbers = {name: float(value.detach()) for name, value in values.items()}
-            progress.log(step + 1, {**numbers, "learning_rate": schedule.get_last_lr()[0]})
-            bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
-        if _due(step, params.sample_every, params.steps) and accelerator.is_main_process:
-            _watch_average(model, average, step + 1, progress.watch)
-    bar.close()
-    average.copy_to(model.parameters())
-
-
-_SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
 def _due(step: int, every: int, steps: int) -> bool:
-    return (step + 1) % every == 0 or step + 1 == steps
+    return step % every == 0 or step == steps
 
 
 def _batches(
@@ -130,22 +118,26 @@ def _batches(
 
 
 def _check_finite(
-    loss: Tensor, step: int, rate: float, samples: TrainingSamples, batch: TrainingSample
+    loss: Tensor, state: TrainingState, samples: TrainingSamples, batch: TrainingSample
 ) -> None:
     if math.isfinite(float(loss.detach())):
         return
     keys = [samples.pixels.key(int(index)) for index in batch["index"]]
+    shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
     raise UserError(
-        f"the loss is {float(loss.detach())} at step {step + 1}, learning rate {rate:g}; "
-        f"lower train.learning_rate, or look at the batch: {', '.join(keys[:8])}"
-        + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+        f"the loss is {float(loss.detach())} at step {state.step + 1}, "
+        f"learning rate {state.learning_rate:g}; lower train.learning_rate, "
+        f"or look at the batch: {shown}"
     )
 
 
-def _watch_average(model: nn.Module, average: EMAModel, step: int, watch: Watch) -> None:
-    average.store(model.parameters())
-    average.copy_to(model.parameters())
-    model.eval()
-    watch(step, model)
-    model.train()
-    average.restore(model.parameters())
+def _watch_average(state: TrainingState, accelerator: Accelerator, watch: Watch) -> None:
+    if not accelerator.is_main_process:
+        return
+    parameters = list(state.model.parameters())
+    state.average.store(parameters)
+    state.average.copy_to(parameters)
+    state.model.eval()
+    watch(state.step, state.model)
+    state.model.train()
+    state.average.restore(parameters)

@@ -1,0 +1,60 @@
+"""Everything that a training step changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from semflow.params import Train
+
+
+@dataclass
+class TrainingState:
+    """A model on its way.
+
+    Args:
+        model: in float32.
+        optimizer: of its parameters.
+        schedule: of the optimizer's learning rate.
+        average: exponential moving average of its parameters.
+        step: steps done so far.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+    average: EMAModel
+    step: int = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+
+_SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
+
+
+def new_state(model: nn.Module, params: Train) -> TrainingState:
+    """A model before its first step."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=params.learning_rate,
+        betas=params.adam_betas,
+        weight_decay=params.weight_decay,
+    )
+    schedule = get_scheduler(
+        _SCHEDULES[params.schedule],
+        optimizer,
+        num_warmup_steps=params.warmup_steps,
+        num_training_steps=params.steps,
+    )
+    average = EMAModel(
+        model.parameters(), decay=params.ema_decay, use_ema_warmup=True, inv_gamma=1.0, power=0.9
+    )
+    return TrainingState(model, optimizer, schedule, average)

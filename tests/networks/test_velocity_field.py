@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import BACKBONE, same_weights
+from torch import Tensor, nn
+
+from semflow.networks.velocity import VelocityField, scratch_unet
+
+
+class RecordingUnet(nn.Module):
+    """Stands where a backbone stands; notes its inputs and answers in half precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def forward(
+        self, sample: Tensor, timestep: Tensor, prompt: Tensor, return_dict: bool
+    ) -> tuple[Tensor]:
+        assert not return_dict
+        self.calls.append((sample, timestep, prompt))
+        return ((2 * sample).half(),)
+
+
+def test_time_is_passed_in_thousandths_and_the_prompt_once_for_each_sample() -> None:
+    unet, prompt = RecordingUnet(), torch.randn(1, 7, 5)
+    x, t = torch.randn(3, 2, 4, 4), torch.tensor([0.0, 0.25, 1.0])
+    velocity = VelocityField(unet, prompt)(x, t)  # type: ignore[arg-type]
+    [(sample, timestep, prompts)] = unet.calls
+    assert torch.equal(sample, x)
+    assert timestep.tolist() == [0, 250, 1000]
+    assert timestep.dtype == torch.float32
+    assert prompts.shape == (3, 7, 5)
+    assert all(torch.equal(each, prompt[0]) for each in prompts)
+    assert velocity.dtype == torch.float32
+    torch.testing.assert_close(velocity, 2 * x, atol=1e-2, rtol=1e-2)
+
+
+def test_the_prompt_is_neither_trained_nor_saved_with_the_field() -> None:
+    field = VelocityField(scratch_unet(BACKBONE, 4, 4), nn.Parameter(torch.randn(1, 1, 8)))
+    assert {name.split(".")[0] for name, _ in field.named_parameters()} == {"unet"}
+    assert {name.split(".")[0] for name in field.state_dict()} == {"unet"}
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_same_seed_gives_the_same_unet(seed: int) -> None:
+    params = BACKBONE.model_copy(update={"seed": seed})
+    torch.manual_seed(1)
+    one = scratch_unet(params, 4, 4)
+    torch.manual_seed(2)
+    assert same_weights(one, scratch_unet(params, 4, 4))
+    assert not same_weights(one, scratch_unet(BACKBONE.model_copy(update={"seed": 1}), 4, 4))
+
+
+def test_making_a_unet_leaves_the_global_generator_untouched() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    scratch_unet(BACKBONE, 4, 4)
+    assert torch.equal(torch.rand(4), expected)
+
+
+def test_a_new_field_does_not_move_and_a_trained_one_heeds_x_and_t() -> None:
+    unet = scratch_unet(BACKBONE, 4, 6)
+    field = VelocityField(unet, torch.zeros(1, 1, 8))
+    x, t = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 0.3])
+    assert field(x, t).shape == (2, 6, 8, 8)
+    assert not field(x, t).any()
+    nn.init.normal_(unet.conv_out.weight)
+    assert not torch.equal(field(x, t), field(x, t + 0.5))
+    assert not torch.equal(field(x, t), field(x + 1, t))

@@ -1,0 +1,92 @@
+"""A report's content, made up: every metric has a value of its own, so that none hides another."""
+
+import numpy as np
+import pytest
+
+from semflow.params import DatasetParams
+from semflow.report.content import Content, Example, WeightFile
+from semflow.results import Metrics, Segmentation, Segmenting, Synthesis, Synthesizing
+
+CLASSES = ["water", "forest & bush", "<ice>", "barren"]
+COLORS = ((20, 60, 120), (30, 150, 40), (240, 248, 255), (210, 200, 190))
+SEGMENT_STEPS = (1, 2, 25)
+SYNTHESIZE_STEPS = (1, 5)
+
+
+def segmenting(start: float) -> Segmenting:
+    """Scores that differ from those of any other start a thousandth or more away."""
+    ious: list[float | None] = [start + 0.1 * i for i in range(1, 5)]
+    return Segmenting(miou=start, pixel_accuracy=start + 0.55, iou_per_class=ious)
+
+
+def synthesizing(start: float) -> Synthesizing:
+    return Synthesizing(
+        fd_mobilenetv2=100 * start,
+        kd_mobilenetv2=start / 10,
+        st_lpips_to_truth=start + 0.031,
+        roundtrip_miou_unet=start + 0.052,
+        roundtrip_miou_semflow=start + 0.073,
+    )
+
+
+def made_up_metrics() -> Metrics:
+    by_steps = {steps: segmenting(0.211 + 0.007 * i) for i, steps in enumerate(SEGMENT_STEPS)}
+    made = {steps: synthesizing(0.419 - 0.109 * i) for i, steps in enumerate(SYNTHESIZE_STEPS)}
+    return Metrics(
+        classes=CLASSES,
+        segmentation=Segmentation(
+            samples=1024,
+            steps=2,
+            miou=by_steps[2].miou,
+            pixel_accuracy=by_steps[2].pixel_accuracy,
+            oracle_miou=0.973,
+            oracle_pixel_accuracy=0.991,
+            by_steps=by_steps,
+        ),
+        synthesis=Synthesis(
+            samples=1024,
+            steps=5,
+            reference_samples=1023,
+            resolution=(48, 64),
+            floor_fd_mobilenetv2=7.77,
+            floor_kd_mobilenetv2=-0.0012,
+            diversity_st_lpips=0.0531,
+            roundtrip_miou=made[5].roundtrip_miou_unet,
+            by_steps=made,
+        ),
+        baselines={"color_classifier": segmenting(0.131), "unet": segmenting(0.333)},
+    )
+
+
+def made_up_examples(keys: list[str], seeds: int) -> tuple[Example, ...]:
+    draws = np.random.default_rng(0)
+
+    def picture() -> np.ndarray:
+        return draws.integers(0, 256, (8, 10, 3), dtype=np.uint8)
+
+    def ids() -> np.ndarray:
+        return draws.integers(0, len(CLASSES), (8, 10), dtype=np.uint8)
+
+    return tuple(
+        Example(key, picture(), ids(), ids(), tuple(picture() for _ in range(seeds)))
+        for key in keys
+    )
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return made_up_metrics()
+
+
+@pytest.fixture
+def content(params: DatasetParams, metrics: Metrics) -> Content:
+    return Content(
+        dataset="earth",
+        params=params,
+        metrics=metrics,
+        class_colors=COLORS,
+        train_samples=2000,
+        val_samples=2100,
+        weights=(WeightFile("unet/weights.safetensors", 1234567, "ab" * 32),),
+        examples=made_up_examples(["tile_a", "tile_b"], len(params.report.seeds)),
+    )

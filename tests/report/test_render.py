@@ -1,0 +1,303 @@
+"""The rendered page, read back as a browser would."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from semflow.report.content import Content
+from semflow.report.render import render_page
+from semflow.results import Metrics
+
+VOID = {"img", "meta", "link", "br"}
+
+
+@dataclass
+class Table:
+    """A table's text: caption, heads of columns, and rows of head and cells."""
+
+    caption: str = ""
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+    def row(self, start: str) -> list[str]:
+        """The cells of the only row whose head starts so."""
+        (found,) = [row for row in self.rows if row[0].startswith(start)]
+        return found[1:]
+
+
+class Reader(HTMLParser):
+    """Reads a page, insisting on balanced tags."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[Table] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs), f"<{tag}> repeats an attribute"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append(Table())
+        if tag == "tr" and "tbody" in self.open:
+            self.tables[-1].rows.append([])
+        if tag in ("th", "td"):
+            heads = "thead" in self.open
+            (self.tables[-1].columns if heads else self.tables[-1].rows[-1]).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self.open:
+            return
+        self.text += data
+        if "table" not in self.open:
+            return
+        table = self.tables[-1]
+        if "caption" in self.open:
+            table.caption += data
+        elif "thead" in self.open:
+            table.columns[-1] += data
+        elif "th" in self.open or "td" in self.open:
+            table.rows[-1][-1] += data
+
+    def table(self, start: str) -> Table:
+        """The only table whose caption starts so."""
+        (found,) = [table for table in self.tables if table.caption.startswith(start)]
+        return found
+
+    def numbers(self) -> set[float]:
+        """Every number that stands alone in a table's cell."""
+        cells = [cell for table in self.tables for row in table.rows for cell in row[1:]]
+        return {as_number(cell) for cell in cells if re.fullmatch(r"[−\d.,]+", cell)}  # noqa: RUF001
+
+
+def as_number(text: str) -> float:
+    return float(text.replace("\N{MINUS SIGN}", "-").replace(",", ""))
+
+
+def floats_in(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from floats_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from floats_in(inner)
+
+
+def without_class(metrics: Metrics, index: int) -> Metrics:
+    """The same metrics where a class has no label and only the colour classifier predicts it."""
+    value = metrics.model_dump()
+    results = [*value["segmentation"]["by_steps"].values(), value["baselines"]["unet"]]
+    for result in results:
+        result["iou_per_class"][index] = None
+    value["baselines"]["color_classifier"]["iou_per_class"][index] = 0.0
+    return Metrics.model_validate(value)
+
+
+def test_every_number_of_the_metrics_stands_in_a_table(content: Content) -> None:
+    shown = Reader(render_page(content)).numbers()
+    missing = [
+        value
+        for value in floats_in(content.metrics.model_dump(mode="json"))
+        if not any(abs(n - value) < 1e-3 or abs(n - 100 * value) < 0.051 for n in shown)
+    ]
+    assert missing == []
+
+
+def test_counts_and_resolution_of_the_evaluation_are_stated(content: Content) -> None:
+    text = Reader(render_page(content)).text.replace("\N{NO-BREAK SPACE}", " ")
+    for stated in ("1,024 validation images", "1,023 real images", "48 × 64 pixels"):  # noqa: RUF001
+        assert stated in text
+
+
+def test_each_row_of_the_segmentation_table_holds_its_own_scores(content: Content) -> None:
+    table = Reader(render_page(content)).table("Segmentation of")
+    assert table.row("SemFlow, 1") == ["21.1", "76.1"]
+    assert table.row("SemFlow, 25") == ["22.5", "77.5"]
+    assert table.row("U-Net") == ["33.3", "88.3"]
+    assert table.row("Colour classifier") == ["13.1", "68.1"]
+    assert table.row("Oracle") == ["97.3", "99.1"]
+
+
+def test_each_column_of_the_class_table_is_of_its_own_segmenter(content: Content) -> None:
+    table = Reader(render_page(content)).table("IoU by class")
+    assert [name.replace("\N{NO-BREAK SPACE}", " ") for name in table.columns] == [
+        "Class",
+        "SemFlow, 1 step",
+        "SemFlow, 2 steps",
+        "SemFlow, 25 steps",
+        "U-Net",
+        "Colour classifier",
+    ]
+    assert table.row("water") == ["31.1", "31.8", "32.5", "43.3", "23.1"]
+    assert table.row("<ice>") == ["51.1", "51.8", "52.5", "63.3", "43.1"]
+
+
+def test_bars_are_of_the_default_steps_and_both_baselines(content: Content) -> None:
+    (bars,) = re.findall(r"<svg[^>]*IoU by class[^>]*: water.*?</svg>", render_page(content))
+    values = [text.text for text in ElementTree.fromstring(bars).iter("text")]
+    assert values[:4] == ["water", "31.8", "43.3", "23.1"]
+
+
+def test_each_row_of_the_synthesis_table_holds_its_own_scores(content: Content) -> None:
+    table = Reader(render_page(content)).table("Synthesis from")
+    assert table.row("1\N{NO-BREAK SPACE}step") == ["41.90", "0.04190", "0.4500", "47.1", "49.2"]
+    assert table.row("5\N{NO-BREAK SPACE}steps") == ["31.00", "0.03100", "0.3410", "36.2", "38.3"]
+
+
+def test_the_floor_has_a_row_of_real_images(content: Content) -> None:
+    floor = Reader(render_page(content)).table("Synthesis from").row("Floor")
+    assert [as_number(cell) for cell in floor[:2]] == [7.77, -0.0012]
+    assert floor[2:] == ["\N{EN DASH}", "33.3", "21.8"]
+
+
+def test_default_steps_are_marked_in_both_tables(content: Content) -> None:
+    reader = Reader(render_page(content))
+    for start, steps in (("Segmentation of", "2"), ("Synthesis from", "5")):
+        (head,) = [row[0] for row in reader.table(start).rows if "default" in row[0]]
+        assert f"{steps}\N{NO-BREAK SPACE}steps" in head
+
+
+def test_samples_seen_are_steps_times_batch_size(content: Content) -> None:
+    train = content.params.train
+    assert f"{train.steps * train.batch_size:,}" in Reader(render_page(content)).text
+
+
+def test_page_refers_to_nothing_outside_itself(content: Content) -> None:
+    page = render_page(content)
+    assert re.search(r"https?:|@import|<script|<iframe", page) is None
+    for tag, attributes in Reader(page).tags:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            value = attributes.get(name)
+            assert value is None or re.match(r"data:|#", value), f"<{tag} {name}={value!r}>"
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+
+
+def test_links_inside_the_page_have_a_target(content: Content) -> None:
+    page = render_page(content)
+    ids = [attributes["id"] for _, attributes in Reader(page).tags if "id" in attributes]
+    targets = re.findall(r'(?:href="#|url\(#)([\w-]+)', page)
+    assert len(ids) == len(set(ids))
+    assert set(targets) <= set(ids)
+
+
+def test_charts_are_well_formed_xml(content: Content) -> None:
+    charts = re.findall(r"<svg.*?</svg>", render_page(content), flags=re.DOTALL)
+    assert len(charts) > 3
+    for chart in charts:
+        ElementTree.fromstring(chart)
+
+
+def test_charts_stay_inside_their_frame(content: Content) -> None:
+    for chart in re.findall(r"<svg.*?</svg>", render_page(content), flags=re.DOTALL):
+        root = ElementTree.fromstring(chart)
+        if "viewBox" not in root.attrib:
+            continue
+        _, _, width, height = map(float, root.attrib["viewBox"].split())
+        for mark in root.iter():
+            for name, limit in (("x", width), ("cx", width), ("y", height), ("cy", height)):
+                assert 0 <= float(mark.get(name, "0")) <= limit, ElementTree.tostring(mark)
+
+
+def test_pictures_and_charts_have_words_for_those_who_cannot_see_them(content: Content) -> None:
+    for tag, attributes in Reader(render_page(content)).tags:
+        if tag == "img":
+            assert attributes["alt"]
+        if tag == "svg":
+            assert attributes.get("aria-label") or attributes.get("aria-hidden") == "true"
+
+
+def test_header_cells_say_what_they_head(content: Content) -> None:
+    heads = [attributes for tag, attributes in Reader(render_page(content)).tags if tag == "th"]
+    assert heads
+    assert all(head["scope"] in ("col", "row") for head in heads)
+
+
+def test_same_content_gives_the_same_page(content: Content) -> None:
+    again = replace(content, metrics=Metrics.model_validate(content.metrics.model_dump()))
+    assert render_page(content) == render_page(again)
+
+
+def test_order_of_metrics_in_their_file_changes_nothing(content: Content) -> None:
+    value = content.metrics.model_dump()
+    value["baselines"] = dict(reversed(value["baselines"].items()))
+    for direction in ("segmentation", "synthesis"):
+        by_steps = value[direction]["by_steps"]
+        value[direction]["by_steps"] = dict(reversed(by_steps.items()))
+    turned = replace(content, metrics=Metrics.model_validate(value))
+    assert render_page(turned) == render_page(content)
+
+
+def test_names_are_escaped_wherever_they_stand(content: Content) -> None:
+    hostile = '"><script>alert(1)</script>&'
+    examples = (replace(content.examples[0], key=hostile),)
+    metrics = content.metrics.model_copy(
+        update={"classes": [hostile, *content.metrics.classes[1:]]}
+    )
+    reader = Reader(render_page(replace(content, metrics=metrics, examples=examples)))
+    assert "script" not in {tag for tag, _ in reader.tags}
+    assert reader.text.count(hostile) >= 4
+
+
+def test_a_class_that_does_not_occur_is_shown_as_such(content: Content) -> None:
+    absent = replace(content, metrics=without_class(content.metrics, 1))
+    reader = Reader(render_page(absent))
+    assert "Not in any tested label: forest & bush." in reader.text
+    assert reader.text.count("does not occur") == 2
+    dash = "\N{EN DASH}"
+    assert reader.table("IoU by class").row("forest & bush") == [dash, dash, dash, dash, "0.0"]
+
+
+def test_all_classes_occurring_is_said_too(content: Content) -> None:
+    text = Reader(render_page(content)).text
+    assert "Every class occurs in the tested labels." in text
+    assert "does not occur" not in text
+
+
+def test_a_page_without_baselines_still_renders(content: Content) -> None:
+    metrics = content.metrics.model_copy(update={"baselines": {}})
+    reader = Reader(render_page(replace(content, metrics=metrics)))
+    assert reader.table("Synthesis from").row("Floor")[3] == "\N{EN DASH}"
+
+
+def test_an_unknown_baseline_is_shown_under_its_own_name(content: Content) -> None:
+    baselines = {**content.metrics.baselines, "linear_probe": content.metrics.baselines["unet"]}
+    metrics = content.metrics.model_copy(update={"baselines": baselines})
+    reader = Reader(render_page(replace(content, metrics=metrics)))
+    assert reader.table("Segmentation of").row("linear probe") == ["33.3", "88.3"]
+
+
+def test_one_number_of_steps_is_enough_for_a_page(content: Content) -> None:
+    value = content.metrics.model_dump()
+    for direction in ("segmentation", "synthesis"):
+        block = value[direction]
+        block["by_steps"] = {block["steps"]: block["by_steps"][block["steps"]]}
+    Reader(render_page(replace(content, metrics=Metrics.model_validate(value))))
+
+
+def test_the_measure_s_input_size_on_the_page_is_the_one_in_use(content: Content) -> None:
+    from semflow.metrics.mobilenet import FEATURE_DIMENSIONS, INPUT_SIZE
+
+    text = Reader(render_page(content)).text
+    assert f"{FEATURE_DIMENSIONS:,} features" in text
+    assert f"{INPUT_SIZE} \N{MULTIPLICATION SIGN} {INPUT_SIZE} pixels" in text
+
+
+def test_other_numbers_of_classes_and_colours_are_refused(content: Content) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        render_page(replace(content, class_colors=content.class_colors[:2]))

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+from conftest import TRAIN_SAMPLES, VAL_SAMPLES, TinyDataset
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from tiny import CLASSES, SIZE, RandomReader
+
+from semflow.datasets.base import Sample
+from semflow.files import sha256_of
+from semflow.palette import Palette, make_palette
+from semflow.params import DatasetParams, Shards
+from semflow.shards.index import read_index
+from semflow.shards.manifest import read_manifest
+from semflow.shards.pixels import resize, write_pixel_shards
+from semflow.shards.tar import (
+    ShardFolder,
+    array_bytes,
+    array_from,
+    batches,
+    png_bytes,
+    png_pixels,
+    write_shards,
+)
+
+MEMBERS = {"image.png", "label.png", "pseudo_mask.png", "json"}
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> RandomReader:
+    return RandomReader(tmp_path, {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES})
+
+
+@pytest.fixture
+def palette(params: DatasetParams) -> Palette:
+    return make_palette(params.palette, len(CLASSES.names))
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def decoded(content: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def test_two_runs_in_two_folders_write_the_same_bytes(
+    dataset: TinyDataset,
+    params: DatasetParams,
+    palette: Palette,
+    reader: RandomReader,
+    tmp_path: Path,
+) -> None:
+    out, digests = tmp_path / "elsewhere" / "shards", tmp_path / "digests.json"
+    write_pixel_shards(read_index(dataset.index), reader, palette, params.shards, out, digests)
+    assert bytes_of(out) == bytes_of(dataset.shards)
+    assert digests.read_bytes() == dataset.digests.read_bytes()
+    assert {path.name for path in out.parent.iterdir()} == {"shards"}
+
+
+def test_a_split_is_cut_into_tars_of_the_wanted_length(dataset: TinyDataset) -> None:
+    train, val = (read_manifest(dataset.shards / split) for split in ("train", "val"))
+    assert [(shard.name, len(shard.samples)) for shard in train.shards] == [
+        ("000000.tar", 4),
+        ("000001.tar", 4),
+        ("000002.tar", 2),
+    ]
+    assert [len(shard.samples) for shard in val.shards] == [3]
+    assert len(train) == TRAIN_SAMPLES
+    assert train.keys() == [f"train_{number}" for number in range(TRAIN_SAMPLES)]
+    assert {path.name for path in (dataset.shards / "train").iterdir()} == {
+        "000000.tar",
+        "000001.tar",
+        "000002.tar",
+        "manifest.json",
+    }
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_webdataset_reads_every_member_of_every_sample(
+    dataset: TinyDataset, palette: Palette, reader: RandomReader, split: str
+) -> None:
+    tars = [str(path) for path in sorted((dataset.shards / split).glob("*.tar"))]
+    samples = list(webdataset.WebDataset(tars, shardshuffle=False))
+    assert [s["__key__"] for s in samples] == read_manifest(dataset.shards / split).keys()
+    for number, sample in enumerate(samples):
+        assert {name for name in sample if not name.startswith("__")} == MEMBERS
+        raw = Sample(sample["__key__"], split, {"number": number})
+        image, label = resize(*reader.read(raw), (SIZE, SIZE))
+        assert np.array_equal(decoded(sample["image.png"]), image)
+        assert np.array_equal(decoded(sample["label.png"]), label)
+        assert np.array_equal(decoded(sample["pseudo_mask.png"]), palette.colorize(label))
+        assert json.loads(sample["json"]) == {"key": raw.key, "number": number}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_manifests_offsets_point_at_exactly_each_members_bytes(
+    dataset: TinyDataset, split: str
+) -> None:
+    manifest = read_manifest(dataset.shards / split)
+    folder, position = ShardFolder(manifest), 0
+    for shard in manifest.shards:
+        path = dataset.shards / split / shard.name
+        assert (shard.bytes, shard.sha256) == (path.stat().st_size, sha256_of(path))
+        content = path.read_bytes()
+        with tarfile.open(path) as tar:
+            names = []
+            for entry in shard.samples:
+                assert folder.key(position) == entry.key
+                for extension, place in entry.members.items():
+                    names.append(f"{entry.key}.{extension}")
+                    member = tar.extractfile(names[-1])
+                    assert member is not None
+                    expected = member.read()
+                    assert content[place.offset : place.offset + place.size] == expected
+                    assert folder.read(position, extension) == expected
+                position += 1
+            assert tar.getnames() == names
+    assert len(folder) == position
+
+
+def test_a_tar_tells_nothing_of_the_machine_that_made_it(dataset: TinyDataset) -> None:
+    with tarfile.open(dataset.shards / "train" / "000000.tar") as tar:
+        for member in tar:
+            assert (member.mtime, member.uid, member.gid) == (0, 0, 0)
+            assert (member.uname, member.gname, member.mode) == ("", "", 0o644)
+
+
+def test_digests_follow_image_and_label_and_not_the_palette(
+    dataset: TinyDataset,
+    params: DatasetParams,
+    palette: Palette,
+    reader: RandomReader,
+    tmp_path: Path,
+) -> None:
+    index = read_index(dataset.index)
+    other = Palette(palette.anchors[::-1], palette.ignore_color, palette.amplitude)
+    write_pixel_shards(
+        index, reader, other, params.shards, tmp_path / "shards", tmp_path / "digests.json"
+    )
+    assert (tmp_path / "digests.json").read_bytes() == dataset.digests.read_bytes()
+    one, two = (
+        ShardFolder(read_manifest(f / "train")) for f in (dataset.shards, tmp_path / "shards")
+    )
+    assert one.read(0, "label.png") == two.read(0, "label.png")
+    assert one.read(0, "pseudo_mask.png") != two.read(0, "pseudo_mask.png")
+    digests = json.loads(dataset.digests.read_text("utf-8"))
+    image, label = one.read(0, "image.png"), one.read(0, "label.png")
+    expected = hashlib.sha256(hashlib.sha256(image).digest() + label).hexdigest()
+    assert digests["train"]["train_0"] == expected
+
+
+def test_an_interrupted_write_leaves_the_old_shards_and_digests_whole(
+    dataset: TinyDataset,
+    params: DatasetParams,
+    palette: Palette,
+    reader: RandomReader,
+    tmp_path: Path,
+) -> None:
+    out, digests = tmp_path / "shards", tmp_path / "digests.json"
+    index = read_index(dataset.index)
+    write_pixel_shards(index, reader, palette, params.shards, out, digests)
+    before = bytes_of(tmp_path)
+
+    class Interrupted(RandomReader):
+        def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+            if sample.key == "val_1":
+                raise KeyboardInterrupt
+            return super().read(sample)
+
+    broken = Interrupted(tmp_path, {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}, shape=(30, 30))
+    with pytest.raises(KeyboardInterrupt):
+        write_pixel_shards(index, broken, palette, params.shards, out, digests)
+    assert bytes_of(tmp_path) == before
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_a_label_is_resized_by_its_nearest_pixel_and_gains_no_id(
+    seed: int, raw: tuple[int, int], size: tuple[int, int]
+) -> None:
+    draws = np.random.default_rng(seed)
+    label = draws.choice([0, 3, 17, 255], raw).astype(np.uint8)
+    image = draws.integers(0, 256, (*raw, 3)).astype(np.uint8)
+    small_image, small_label = resize(image, label, size)
+    assert small_image.shape == (*size, 3)
+    # Each new pixel's centre falls into one raw pixel, or on the border between two.
+    allowed = [
+        label[np.ix_(rows, columns)]
+        for rows in _pixels_under_centres(raw[0], size[0])
+        for columns in _pixels_under_centres(raw[1], size[1])
+    ]
+    assert np.any([small_label == choice for choice in allowed], axis=0).all()
+
+
+def _pixels_under_centres(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    numerator, denominator = (np.arange(new) * 2 + 1) * old, 2 * new
+    return -(-numerator // denominator) - 1, numerator // denominator
+
+
+def test_what_has_its_size_already_is_left_alone() -> None:
+    draws = np.random.default_rng(0)
+    image = draws.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    label = draws.integers(0, 9, (6, 8)).astype(np.uint8)
+    same_image, same_label = resize(image[:, ::-1], label[:, ::-1], (6, 8))
+    assert np.array_equal(same_image, image[:, ::-1])
+    assert np.array_equal(same_label, label[:, ::-1])
+
+
+def test_an_image_keeps_its_mean_where_it_is_made_smaller() -> None:
+    ramp = np.linspace(20, 220, 64).astype(np.uint8)
+    image = np.repeat(np.repeat(ramp[None, :, None], 64, axis=0), 3, axis=2)
+    small, _ = resize(image, np.zeros((64, 64), np.uint8), (8, 16))
+    assert small.shape == (8, 16, 3)
+    assert abs(small.mean() - image.mean()) < 1
+    assert (np.diff(small[0, :, 0].astype(int)) > 0).all()
+
+
+def test_a_crooked_size_is_height_by_width(
+    dataset: TinyDataset, palette: Palette, reader: RandomReader, tmp_path: Path
+) -> None:
+    shape = Shards(image_size=(8, 12), samples_per_shard=100)
+    write_pixel_shards(
+        read_index(dataset.index), reader, palette, shape, tmp_path / "s", tmp_path / "d.json"
+    )
+    folder = ShardFolder(read_manifest(tmp_path / "s" / "val"))
+    assert png_pixels(folder.read(0, "image.png")).shape == (8, 12, 3)
+    assert png_pixels(folder.read(0, "label.png")).shape == (8, 12)
+    assert png_pixels(folder.read(0, "pseudo_mask.png")).shape == (8, 12, 3)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(), (3,)]))
+def test_pngs_and_arrays_come_back_as_they_were(seed: int, tail: tuple[int, ...]) -> None:
+    draws = np.random.default_rng(seed)
+    pixels = draws.integers(0, 256, (5, 7, *tail)).astype(np.uint8)
+    assert np.array_equal(png_pixels(png_bytes(pixels)), pixels)
+    array = draws.standard_normal((2, 3, 4)).astype(np.float16)
+    back = array_from(array_bytes(array))
+    assert back.dtype == np.float16
+    assert np.array_equal(back, array)
+
+
+def test_an_array_that_would_need_unpickling_is_refused() -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        array_from(buffer.getvalue())
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12),
+        st.dictionaries(st.sampled_from(sorted(MEMBERS)), st.binary(max_size=1500), min_size=1),
+        min_size=1,
+        max_size=7,
+    ),
+    st.integers(1, 8),
+)
+def test_any_records_are_read_back_by_offset(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: dict[str, dict[str, bytes]],
+    samples_per_shard: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("records")
+    shards = write_shards(records.items(), folder, samples_per_shard)
+    assert len(shards) == -(-len(records) // samples_per_shard)
+    for shard in shards:
+        content = (folder / shard.name).read_bytes()
+        for entry in shard.samples:
+            found = {
+                name: content[place.offset : place.offset + place.size]
+                for name, place in entry.members.items()
+            }
+            assert found == records[entry.key]
+    assert [entry.key for shard in shards for entry in shard.samples] == list(records)
+
+
+def test_batches_hold_every_position_once_and_in_order(dataset: TinyDataset) -> None:
+    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+
+    def all_of(size: int) -> Iterator[int]:
+        for batch in batches(folder, size):
+            assert 1 <= len(batch) <= size
+            yield from batch
+
+    for size in (1, 3, 5, 10, 64):
+        assert list(all_of(size)) == list(range(TRAIN_SAMPLES))

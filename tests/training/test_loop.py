@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from accelerate import Accelerator
+from conftest import TRAIN_SAMPLES, TinyDataset
+from tiny import BACKBONE, CHANNELS, same_weights
+from torch import Tensor, nn
+from torch.utils.data import default_collate
+
+from semflow.errors import UserError
+from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.params import DatasetParams, Train
+from semflow.training.flow import open_training_samples
+from semflow.training.loop import Progress, Watch, optimise
+from semflow.training.loss import flow_losses
+from semflow.training.samples import TrainingSample, TrainingSamples
+
+Log = list[tuple[int, dict[str, float]]]
+LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
+
+
+class Number(nn.Module):
+    """One trained number."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def number(self) -> float:
+        return self.value.item()
+
+    def forward(self) -> Tensor:
+        return self.value
+
+
+def pull(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+    """Draws the number towards ten times the batch's mean uniform draw."""
+    return {"loss": (model() - 10 * batch["uniform"].mean()).square()}
+
+
+@pytest.fixture
+def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
+    return open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+
+
+def run(
+    model: nn.Module,
+    loss_of: LossOf,
+    samples: TrainingSamples,
+    settings: Train,
+    watch: Watch = lambda _step, _model: None,
+) -> Log:
+    """Optimises the model in place and returns what was logged."""
+    log: Log = []
+    progress = Progress("test", lambda step, values: log.append((step, values)), watch)
+    optimise(model, loss_of, samples, settings, Accelerator(cpu=True), progress)
+    return log
+
+
+def by_hand(start: float, samples: TrainingSamples, settings: Train) -> tuple[float, float]:
+    """AdamW, its schedule, clipping and the moving average in plain Python; value and average."""
+    value, first, second, average = start, 0.0, 0.0, start
+    beta_1, beta_2 = settings.adam_betas
+    for step in range(settings.steps):
+        positions = range(step * settings.batch_size, (step + 1) * settings.batch_size)
+        draws = [float(samples[position]["uniform"]) for position in positions]
+        gradient = 2 * (value - 10 * sum(draws) / len(draws))
+        gradient *= min(1.0, settings.max_grad_norm / (abs(gradient) + 1e-6))
+        rate = settings.learning_rate * _factor(step, settings)
+        first = beta_1 * first + (1 - beta_1) * gradient
+        second = beta_2 * second + (1 - beta_2) * gradient**2
+        value *= 1 - rate * settings.weight_decay
+        root = math.sqrt(second / (1 - beta_2 ** (step + 1))) + 1e-8
+        value -= rate * first / (1 - beta_1 ** (step + 1)) / root
+        decay = min(settings.ema_decay, 1 - (1 + step) ** -0.9)
+        average = decay * average + (1 - decay) * value
+    return value, average
+
+
+def _factor(step: int, settings: Train) -> float:
+    if step < settings.warmup_steps:
+        return step / settings.warmup_steps
+    done = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
+    return {
+        "constant": 1.0,
+        "linear": 1 - done,
+        "cosine": (1 + math.cos(math.pi * done)) / 2,
+    }[settings.schedule]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.7])
+def test_training_one_number_equals_adamw_written_out_by_hand(
+    samples: TrainingSamples, params: DatasetParams, schedule: str, ema_decay: float
+) -> None:
+    settings = params.train.model_copy(
+        update={
+            "steps": 9,
+            "batch_size": 4,
+            "schedule": schedule,
+            "warmup_steps": 2,
+            "learning_rate": 0.1,
+            "weight_decay": 0.3,
+            "max_grad_norm": 5.0,
+            "adam_betas": (0.8, 0.95),
+            "ema_decay": ema_decay,
+        }
+    )
+    model = Number(3.0)
+    run(model, pull, samples, settings)
+    value, average = by_hand(3.0, samples, settings)
+    assert model.number() == pytest.approx(average, rel=1e-4)
+    assert (value == pytest.approx(average)) == (ema_decay == 0)
+
+
+def test_every_step_takes_the_next_positions_in_order(
+    samples: TrainingSamples, params: DatasetParams
+) -> None:
+    taken: list[int] = []
+
+    def note(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        taken.extend(batch["index"].tolist())
+        return pull(model, batch)
+
+    settings = params.train.model_copy(update={"steps": 7, "batch_size": 3})
+    run(Number(0.0), note, samples, settings)
+    assert taken == [int(samples[position]["index"]) for position in range(21)]
+    assert sorted(taken[:TRAIN_SAMPLES]) == list(range(TRAIN_SAMPLES))
+
+
+def test_values_are_logged_every_so_often_and_at_the_end(
+    samples: TrainingSamples, params: DatasetParams
+) -> None:
+    settings = params.train.model_copy(update={"steps": 7, "log_every": 3})
+    log = run(Number(0.0), pull, samples, settings)
+    assert [step for step, _ in log] == [3, 6, 7]
+    assert all(values.keys() == {"loss", "learning_rate"} for _, values in log)
+
+
+def test_who_watches_sees_the_average_and_disturbs_nothing(
+    samples: TrainingSamples, params: DatasetParams
+) -> None:
+    settings = params.train.model_copy(
+        update={"steps": 6, "sample_every": 4, "ema_decay": 0.9, "learning_rate": 0.1}
+    )
+    seen: list[tuple[int, float, bool]] = []
+
+    def watch(step: int, model: nn.Module) -> None:
+        assert isinstance(model, Number)
+        seen.append((step, model.number(), model.training))
+
+    watched, alone = Number(3.0), Number(3.0)
+    run(watched, pull, samples, settings, watch)
+    run(alone, pull, samples, settings.model_copy(update={"sample_every": 1000}))
+    assert watched.number() == alone.number()
+    _, after_four = by_hand(3.0, samples, settings.model_copy(update={"steps": 4}))
+    assert [(step, training) for step, _, training in seen] == [(4, False), (6, False)]
+    assert seen[0][1] == pytest.approx(after_four, rel=1e-4)
+    assert seen[1][1] == watched.number()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_with_step_rate_and_keys(
+    samples: TrainingSamples, params: DatasetParams, bad: float
+) -> None:
+    calls: list[int] = []
+
+    def spoil(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        calls.append(1)
+        factor = bad if len(calls) == 3 else 1.0
+        return {"loss": pull(model, batch)["loss"] * factor}
+
+    settings = params.train.model_copy(
+        update={"steps": 5, "batch_size": 9, "schedule": "linear", "learning_rate": 0.01}
+    )
+    with pytest.raises(UserError) as refusal:
+        run(Number(0.0), spoil, samples, settings)
+    keys = [samples.pixels.key(int(samples[position]["index"])) for position in range(18, 27)]
+    assert len(calls) == 3
+    # Linear decay from step 0: two of five steps are done.
+    assert str(refusal.value) == (
+        f"the loss is {bad} at step 3, learning rate 0.006; lower train.learning_rate, "
+        f"or look at the batch: {', '.join(keys[:8])} and 1 more"
+    )
+
+
+@pytest.fixture
+def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
+    anchors = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [-1, 0, 1], [1, 0, -1]])
+
+    def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        assert isinstance(model, VelocityField)
+        losses = flow_losses(model, autoencoder, anchors, batch, params.flow, 10.0)
+        return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
+
+    return loss_of
+
+
+def new_field() -> VelocityField:
+    return VelocityField(scratch_unet(BACKBONE, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
+
+
+def test_the_flow_learns_a_tiny_data_set(
+    samples: TrainingSamples, params: DatasetParams, flow_loss: LossOf
+) -> None:
+    batch: TrainingSample = default_collate([samples[10_000 + i] for i in range(20)])
+    field = new_field()
+    with torch.no_grad():
+        before = flow_loss(field, batch)
+        settings = params.train.model_copy(
+            update={"steps": 60, "batch_size": 5, "learning_rate": 0.01}
+        )
+    run(field, flow_loss, samples, settings)
+    with torch.no_grad():
+        after = flow_loss(field, batch)
+    print({n:(float(before[n]),float(after[n])) for n in before})
+    for name in ("loss", "velocity", "anchor"):
+        assert float(after[name]) < 0.75 * float(before[name])
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit(
+    samples: TrainingSamples, params: DatasetParams, flow_loss: LossOf
+) -> None:
+    settings = params.train.model_copy(update={"steps": 5, "ema_decay": 0.5})
+    fields = [new_field() for _ in range(3)]
+    torch.manual_seed(0)
+    run(fields[0], flow_loss, samples, settings)
+    torch.manual_seed(1)
+    run(fields[1], flow_loss, samples, settings)
+    assert same_weights(fields[0], fields[1])
+    other = TrainingSamples(
+        samples.pixels, samples.latents, samples.palette, samples.mirrored, seed=samples.seed + 1
+    )
+    run(fields[2], flow_loss, other, settings)
+    assert not same_weights(fields[0], fields[2])
