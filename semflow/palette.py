@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +78,22 @@ def make_palette(params: PaletteParams, num_classes: int) -> Palette:
             anchors = base_k_anchors(num_classes, params.k, params.spacing)
         else:
             anchors = spread_anchors(num_classes)
+        if params.class_order != "identity":
+            anchors = reorder(anchors, params.class_order)
         return Palette(anchors, np.asarray(params.ignore_color, np.float32), params.amplitude)
     except ValueError as error:
         raise UserError(f"params.yaml: {error}") from None
+
+
+def reorder(anchors: NDArray[np.float32], order: Sequence[int]) -> NDArray[np.float32]:
+    """Gives class c the colour number order[c].
+
+    Raises:
+        ValueError: the order is no permutation of the classes.
+    """
+    if sorted(order) != list(range(len(anchors))):
+        raise ValueError(f"palette.class_order is no permutation of 0..{len(anchors) - 1}")
+    return anchors[list(order)]
 
 
 def base_k_anchors(num_classes: int, k: int, spacing: float) -> NDArray[np.float32]:

@@ -63,10 +63,17 @@ class Shards(Block):
     samples_per_shard: Positive
 
 
+ClassOrder = Annotated[
+    Literal["identity"] | tuple[Annotated[int, Field(ge=0)], ...],
+    Field(description="class c takes colour number class_order[c] of the scheme"),
+]
+
+
 class BaseKPalette(Block):
     """Anchors counted in base k with spacing s (Eq. 7)."""
 
     scheme: Literal["base_k"]
+    class_order: ClassOrder
     k: Positive = Field(description="divisions of the colour range, Eq. 7")
     spacing: Rate = Field(description="s in Eq. 7, grey levels")
     amplitude: float = Field(ge=0, description="beta in Eq. 14, grey levels")
@@ -77,6 +84,7 @@ class SpreadPalette(Block):
     """Anchors as far from each other as the RGB cube allows."""
 
     scheme: Literal["spread"]
+    class_order: ClassOrder
     amplitude: float = Field(ge=0, description="beta in Eq. 14, grey levels")
     ignore_color: Color
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
-from tiny import RandomReader, lossless_autoencoder, tiny_params, tiny_pipeline
+from tiny import (
+    TRAIN_SAMPLES,
+    VAL_SAMPLES,
+    RandomReader,
+    TinyDataset,
+    lossless_autoencoder,
+    tiny_params,
+    tiny_pipeline,
+)
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.palette import make_palette
@@ -21,19 +28,6 @@ from semflow.shards.pixels import write_pixel_shards
 # The same examples on every machine, however busy it is.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 settings.load_profile("repeatable")
-
-TRAIN_SAMPLES = 10
-VAL_SAMPLES = 3
-
-
-@dataclass(frozen=True)
-class TinyDataset:
-    """Where the stages' outputs of the tiny data set lie."""
-
-    index: Path
-    shards: Path
-    digests: Path
-    image_latents: Path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from semflow.pipeline import SemFlowPipeline
 SIZE = 16
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
+TRAIN_SAMPLES = 10
+VAL_SAMPLES = 3
 
 CLASSES = ClassTable(
     names=("water", "left ear", "right ear", "land"),
@@ -38,6 +41,29 @@ BACKBONE = ScratchBackbone(
     seed=0,
 )
 PALETTE = SpreadPalette(scheme="spread", amplitude=40.0, ignore_color=(64, 64, 64))
+
+
+@dataclass(frozen=True)
+class TinyDataset:
+    """Where the stages' outputs of the tiny data set lie."""
+
+    index: Path
+    shards: Path
+    digests: Path
+    image_latents: Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+"""Runs `semflow ARGUMENTS...` in this process."""
 
 
 class RandomReader:

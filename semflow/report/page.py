@@ -43,10 +43,8 @@ def write_report(
     metrics = read_metrics(metrics_path)
     pipeline = load_pipeline(pipeline_folder)
     if list(pipeline.config.class_names) != metrics.classes:
-        raise UserError(
-            f"{metrics_path} has other classes than {pipeline_folder}; "
-            f"run: dvc repro evaluate@{dataset}"
-        )
+        cure = f"run: dvc repro evaluate@{dataset}"
+        raise UserError(f"{metrics_path} has other classes than {pipeline_folder}; {cure}")
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     val = read_manifest(pixels / "val")
     content = Content(

@@ -269,6 +269,14 @@ def test_all_classes_occurring_is_said_too(content: Content) -> None:
     assert "does not occur" not in text
 
 
+def test_pixels_without_a_class_have_a_colour_of_their_own_in_the_legend(content: Content) -> None:
+    assert "no class" not in Reader(render_page(content)).text
+    label = content.examples[0].label.copy()
+    label[0, 0] = 255
+    examples = (replace(content.examples[0], label=label),)
+    assert "no class" in Reader(render_page(replace(content, examples=examples))).text
+
+
 def test_a_page_without_baselines_still_renders(content: Content) -> None:
     metrics = content.metrics.model_copy(update={"baselines": {}})
     reader = Reader(render_page(replace(content, metrics=metrics)))

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 import webdataset
-from conftest import TRAIN_SAMPLES, TinyDataset
-from tiny import CHANNELS, PATCH, SIZE
+from tiny import CHANNELS, PATCH, SIZE, TRAIN_SAMPLES, TinyDataset
 
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder

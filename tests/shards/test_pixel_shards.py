@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from conftest import TRAIN_SAMPLES, VAL_SAMPLES, TinyDataset
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from tiny import CLASSES, SIZE, RandomReader
+from tiny import CLASSES, SIZE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, TinyDataset
 
 from semflow.datasets.base import Sample
 from semflow.files import sha256_of

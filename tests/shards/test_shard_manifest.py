@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TinyDataset
+from tiny import TinyDataset
 
 from semflow.errors import UserError
 from semflow.shards.manifest import read_manifest, verify_shards, write_manifest

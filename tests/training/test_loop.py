@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from accelerate import Accelerator
-from conftest import TRAIN_SAMPLES, TinyDataset
-from tiny import BACKBONE, CHANNELS, same_weights
+from tiny import BACKBONE, CHANNELS, TRAIN_SAMPLES, TinyDataset, same_weights
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
@@ -218,9 +217,9 @@ def test_the_flow_learns_a_tiny_data_set(
     run(field, flow_loss, samples, settings)
     with torch.no_grad():
         after = flow_loss(field, batch)
-    print({n:(float(before[n]),float(after[n])) for n in before})
-    for name in ("loss", "velocity", "anchor"):
-        assert float(after[name]) < 0.75 * float(before[name])
+    # What is random about the images stays: the velocity cannot be learned to the end.
+    for name, share in (("loss", 0.5), ("anchor", 0.3), ("velocity", 0.9)):
+        assert float(after[name]) < share * float(before[name])
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import TinyDataset
-from tiny import BACKBONE, CHANNELS, PATCH, SIZE
+from tiny import BACKBONE, CHANNELS, PATCH, SIZE, TinyDataset
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TRAIN_SAMPLES, TinyDataset
 from numpy.typing import NDArray
-from tiny import CHANNELS, CLASSES, PATCH, SIZE
+from tiny import CHANNELS, CLASSES, PATCH, SIZE, TRAIN_SAMPLES, TinyDataset
 
 from semflow.errors import UserError
 from semflow.params import DatasetParams

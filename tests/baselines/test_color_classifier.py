@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import TinyDataset
+from torch.distributions import MultivariateNormal
+
+from semflow.baselines.color_classifier import (
+    ColorClassifier,
+    fit_color_classifier,
+    load_color_classifier,
+    save_color_classifier,
+)
+from semflow.shards.manifest import Manifest, read_manifest, write_manifest
+from semflow.shards.tar import ShardFolder, png_bytes, png_pixels, write_shards
+
+NAMES = ["sea", "wood", "sand", "nowhere"]
+MEANS = np.array([[30, 60, 160], [40, 140, 40], [220, 200, 120]], np.float64)
+SPREADS = np.array([12.0, 8.0, 15.0])
+PRIORS = np.array([0.5, 0.3, 0.2])
+
+
+def shards_of(folder: Path, images: np.ndarray, labels: np.ndarray) -> Manifest:
+    """Pixel shards of given images (N, H, W, 3) and labels (N, H, W)."""
+    records = [
+        (f"sample_{i}", {"image.png": png_bytes(images[i]), "label.png": png_bytes(labels[i])})
+        for i in range(len(images))
+    ]
+    classes = {
+        "names": NAMES,
+        "colors": [[0, 0, 0]] * len(NAMES),
+        "mirrored": list(range(len(NAMES))),
+    }
+    manifest = Manifest(folder, write_shards(records, folder, 3), {"classes": classes})
+    write_manifest(manifest)
+    return read_manifest(folder)
+
+
+@pytest.fixture
+def gaussians(tmp_path: Path) -> tuple[Manifest, np.ndarray, np.ndarray]:
+    """Pixels of three well-separated Gaussians; a tenth of them without a class."""
+    draws = np.random.default_rng(0)
+    labels = draws.choice(3, (8, 24, 24), p=PRIORS).astype(np.uint8)
+    images = MEANS[labels] + SPREADS[labels][..., None] * draws.standard_normal((8, 24, 24, 3))
+    images = images.clip(0, 255).astype(np.uint8)
+    labels[draws.random(labels.shape) < 0.1] = 255
+    return shards_of(tmp_path, images, labels), images, labels
+
+
+def test_well_separated_gaussians_are_told_apart(
+    gaussians: tuple[Manifest, np.ndarray, np.ndarray],
+) -> None:
+    manifest, images, labels = gaussians
+    classifier = fit_color_classifier(manifest)
+    np.testing.assert_allclose(classifier.mean[:3], MEANS, atol=2)
+    found = classifier(torch.from_numpy(images)).numpy()
+    assert found.dtype == np.uint8
+    counted = labels != 255
+    assert (found == labels)[counted].mean() > 0.999
+
+
+def test_moments_and_priors_are_those_of_the_labelled_pixels(
+    gaussians: tuple[Manifest, np.ndarray, np.ndarray],
+) -> None:
+    manifest, images, labels = gaussians
+    classifier = fit_color_classifier(manifest)
+    for class_id in range(3):
+        colors = images[labels == class_id].astype(np.float64)
+        covariance = np.cov(colors.T, bias=True) + np.eye(3)
+        prior = len(colors) / (labels != 255).sum()
+        np.testing.assert_allclose(classifier.mean[class_id], colors.mean(axis=0), rtol=1e-5)
+        np.testing.assert_allclose(
+            classifier.precision[class_id], np.linalg.inv(covariance), rtol=1e-3, atol=1e-7
+        )
+        expected = np.log(prior) - np.log(np.linalg.det(covariance)) / 2
+        assert float(classifier.bias[class_id]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_its_choice_is_the_likeliest_of_torchs_own_gaussians(
+    gaussians: tuple[Manifest, np.ndarray, np.ndarray],
+) -> None:
+    manifest, _, labels = gaussians
+    classifier = fit_color_classifier(manifest)
+    pixels = torch.randint(0, 256, (2, 20, 20, 3), generator=torch.Generator().manual_seed(0))
+    scores = []
+    for class_id in range(3):
+        gaussian = MultivariateNormal(
+            classifier.mean[class_id].double(),
+            precision_matrix=classifier.precision[class_id].double(),
+        )
+        prior = (labels == class_id).sum() / (labels != 255).sum()
+        scores.append(gaussian.log_prob(pixels.double()) + np.log(prior))
+    best = torch.stack(scores).sort(dim=0, descending=True).values
+    clear = best[0] - best[1] > 0.01
+    found = classifier(pixels.to(torch.uint8))
+    assert clear.float().mean() > 0.95
+    assert torch.equal(found[clear].long(), torch.stack(scores).argmax(dim=0)[clear])
+
+
+def test_a_class_without_pixels_is_never_chosen(
+    gaussians: tuple[Manifest, np.ndarray, np.ndarray],
+) -> None:
+    classifier = fit_color_classifier(gaussians[0])
+    assert classifier.bias[3] == -torch.inf
+    assert classifier.bias[:3].isfinite().all()
+    # Black is where the mean of nothing lies.
+    assert int(classifier(torch.zeros(1, 1, 1, 3, dtype=torch.uint8))) != 3
+
+
+def test_a_class_of_one_single_colour_can_still_be_fitted(tmp_path: Path) -> None:
+    labels = np.repeat(np.array([[[0, 1]]], np.uint8), 4, axis=1)
+    images = np.where(labels[..., None] == 0, 10, 200).repeat(3, axis=-1).astype(np.uint8)
+    classifier = fit_color_classifier(shards_of(tmp_path, images, labels))
+    # No variance but the added grey level squared.
+    np.testing.assert_allclose(classifier.precision[0], np.eye(3), atol=1e-5)
+    assert np.array_equal(classifier(torch.from_numpy(images)).numpy(), labels)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 4))
+def test_pixels_are_classified_one_by_one(seed: int, classes: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(classes, 3, 3, generator=generator) / 20
+    classifier = ColorClassifier(
+        torch.rand(classes, 3, generator=generator) * 255,
+        root @ root.mT,
+        torch.randn(classes, generator=generator),
+    )
+    pixels = torch.randint(0, 256, (2, 3, 4, 3), generator=generator).to(torch.uint8)
+    whole = classifier(pixels)
+    assert whole.shape == (2, 3, 4)
+    assert torch.equal(classifier(pixels[1:, :, 2:]), whole[1:, :, 2:])
+
+
+def test_a_saved_classifier_comes_back(
+    gaussians: tuple[Manifest, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    classifier = fit_color_classifier(gaussians[0])
+    save_color_classifier(classifier, tmp_path / "classifier.safetensors")
+    again = load_color_classifier(tmp_path / "classifier.safetensors")
+    for name in ("mean", "precision", "bias"):
+        assert torch.equal(getattr(again, name), getattr(classifier, name))
+
+
+def test_on_the_tiny_data_set_it_beats_the_commonest_class(dataset: TinyDataset) -> None:
+    manifest = read_manifest(dataset.shards / "train")
+    classifier, folder = fit_color_classifier(manifest), ShardFolder(manifest)
+    images, labels = (
+        np.stack([png_pixels(folder.read(i, name)) for i in range(len(folder))])
+        for name in ("image.png", "label.png")
+    )
+    counted = labels != 255
+    right = (classifier(torch.from_numpy(images)).numpy() == labels)[counted].mean()
+    assert right > 0.9 > np.bincount(labels[counted]).max() / counted.sum()

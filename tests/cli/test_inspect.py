@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny import CLASSES, Command, TinyDataset
+
+from semflow.files import sha256_of, write_json
+from semflow.results import (
+    Metrics,
+    Segmentation,
+    Segmenting,
+    Synthesis,
+    Synthesizing,
+    write_metrics,
+)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Numbers that can be told apart."""
+    segmenting = Segmenting(miou=0.25, pixel_accuracy=0.5, iou_per_class=[0.1, None, 0.2, 0.3])
+    synthesizing = Synthesizing(
+        fd_mobilenetv2=1.5,
+        kd_mobilenetv2=0.25,
+        st_lpips_to_truth=0.4,
+        roundtrip_miou_unet=0.3125,
+        roundtrip_miou_semflow=0.35,
+    )
+    return Metrics(
+        classes=list(CLASSES.names),
+        segmentation=Segmentation(
+            samples=37,
+            steps=2,
+            miou=0.4375,
+            pixel_accuracy=0.75,
+            oracle_miou=0.9375,
+            oracle_pixel_accuracy=0.96,
+            by_steps={2: segmenting},
+        ),
+        synthesis=Synthesis(
+            samples=37,
+            steps=5,
+            reference_samples=37,
+            resolution=(16, 16),
+            floor_fd_mobilenetv2=0.5,
+            floor_kd_mobilenetv2=0.1,
+            diversity_st_lpips=0.2,
+            roundtrip_miou=0.3125,
+            by_steps={5: synthesizing},
+        ),
+        baselines={"unet": segmenting},
+    )
+
+
+def test_a_checkpoint_is_described_with_its_weights_checksums(
+    semflow_command: Command, checkpoint: Path
+) -> None:
+    result = semflow_command("inspect", checkpoint)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0] == f"{checkpoint}: SemFlowPipeline, 4 classes, 16x16 pixels"
+    assert lines[1] == "  classes: water, left ear, right ear, land"
+    assert "euler, 1 steps to segment, 2 to synthesize, amplitude 40" in lines[2]
+    for part in ("vae", "unet", "null_prompt"):
+        weights = f"{part}/diffusion_pytorch_model.safetensors"
+        assert f"  {weights}: sha256 {sha256_of(checkpoint / weights)}" in lines
+
+
+def test_a_folder_of_shards_is_described_split_by_split(
+    semflow_command: Command, tiny_shards: Path
+) -> None:
+    result = semflow_command("inspect", tiny_shards)
+    assert (result.code, result.err) == (0, "")
+    size = sum(path.stat().st_size for path in (tiny_shards / "train").glob("*.tar"))
+    assert (
+        f"{tiny_shards / 'train'}: 10 samples in 3 tars, {size} bytes, checksums hold"
+    ) in result.out.splitlines()
+    assert "3 samples in 1 tars" in result.out
+    assert "  members: image.png, json, label.png, pseudo_mask.png" in result.out.splitlines()
+    alone = semflow_command("inspect", tiny_shards / "val")
+    assert alone.out.startswith(f"{tiny_shards / 'val'}: 3 samples")
+    assert "train" not in alone.out.replace(str(tiny_shards), "")
+
+
+@pytest.fixture
+def tiny_shards(dataset: TinyDataset, tmp_path: Path) -> Path:
+    """A copy of the tiny data set's shards."""
+    return Path(shutil.copytree(dataset.shards, tmp_path / "shards"))
+
+
+def test_an_altered_shard_is_told_and_is_exit_code_2(
+    semflow_command: Command, tiny_shards: Path
+) -> None:
+    path = tiny_shards / "train" / "000001.tar"
+    path.write_bytes(path.read_bytes()[::-1])
+    result = semflow_command("inspect", tiny_shards)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith(f"error: {path} was altered")
+    assert result.err.count("\n") == 1
+
+
+def test_metrics_are_described_by_their_chief_numbers(
+    semflow_command: Command, tmp_path: Path, metrics: Metrics
+) -> None:
+    write_metrics(metrics, tmp_path / "metrics.json")
+    for path in (tmp_path, tmp_path / "metrics.json"):
+        result = semflow_command("inspect", path)
+        assert (result.code, result.err) == (0, "")
+        assert result.out.splitlines() == [
+            f"{tmp_path / 'metrics.json'}: 37 val samples",
+            "  mIoU 0.4375 with 2 steps, oracle 0.9375",
+            "  mIoU 0.2500 unet",
+            "  round trip mIoU 0.3125 with 5 steps",
+        ]
+
+
+def test_metrics_of_another_version_are_one_line_and_exit_code_2(
+    semflow_command: Command, tmp_path: Path
+) -> None:
+    write_json(tmp_path / "metrics.json", {"segmentation": {}})
+    result = semflow_command("inspect", tmp_path)
+    assert result.code == 2
+    assert "metrics.json does not fit this version" in result.err
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere", "text.png", "."])
+@pytest.mark.usefixtures("inputs")
+def test_what_is_none_of_them_is_one_line_and_exit_code_2(
+    semflow_command: Command, name: str
+) -> None:
+    result = semflow_command("inspect", name)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {name} is neither")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.xfail(strict=True, reason="KeyError: class_names")
+def test_a_checkpoint_of_another_pipeline_is_refused(
+    semflow_command: Command, tmp_path: Path
+) -> None:
+    write_json(tmp_path / "model_index.json", {"_class_name": "StableDiffusionPipeline"})
+    assert semflow_command("inspect", tmp_path).code == 2
+
+
+@pytest.mark.xfail(strict=True, reason="metrics.json is looked for inside metrics.json")
+@pytest.mark.usefixtures("inputs")
+def test_missing_metrics_are_named_as_they_were_given(semflow_command: Command) -> None:
+    result = semflow_command("inspect", "metrics.json")
+    assert result.code == 2
+    assert "metrics.json/metrics.json" not in result.err
