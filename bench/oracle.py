@@ -28,7 +28,12 @@ from semflow.training.autoencoder import train_autoencoder
 
 PALETTES = {
     "k=6, s=50": BaseKPalette(
-        scheme="base_k", class_order="identity", k=6, spacing=50, amplitude=6, ignore_color=(255, 255, 255)
+        scheme="base_k",
+        class_order="identity",
+        k=6,
+        spacing=50,
+        amplitude=6,
+        ignore_color=(255, 255, 255),
     ),
     "spread": SpreadPalette(
         scheme="spread", class_order="identity", amplitude=6, ignore_color=(64, 64, 64)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tiny import GREY, base_k_palette, spread_palette
 
 from semflow.errors import UserError
 from semflow.palette import (
@@ -21,20 +24,13 @@ from semflow.palette import (
 )
 from semflow.params import BaseKPalette, SpreadPalette
 
-GREY = (64, 64, 64)
 CORNERS = {(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)}
 
 palettes = st.one_of(
-    st.builds(
-        lambda classes: make_palette(
-            SpreadPalette(scheme="spread", amplitude=0.0, ignore_color=GREY), classes
-        ),
-        st.integers(2, 40),
-    ),
+    st.builds(lambda classes: make_palette(spread_palette(0.0), classes), st.integers(2, 40)),
     st.builds(
         lambda k, spacing, share: make_palette(
-            BaseKPalette(scheme="base_k", k=k, spacing=spacing, amplitude=0.0, ignore_color=GREY),
-            max(2, int(share * k**3)),
+            base_k_palette(k, spacing, 0.0), max(2, int(share * k**3))
         ),
         st.integers(2, 6),
         st.sampled_from([10, 31, 50]),
@@ -115,13 +111,10 @@ def test_noise_just_beyond_the_largest_amplitude_can_change_a_class(palette: Pal
     assert (distance.argmin(axis=-1) != np.arange(len(anchors))[:, None]).any()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="greedy choice takes midpoints of edges, which are farther than corners"
-)
-def test_the_first_eight_spread_anchors_are_the_corners_and_the_ninth_the_centre() -> None:
-    anchors = spread_anchors(9)
-    assert {tuple(anchor) for anchor in anchors[:8].astype(int).tolist()} == CORNERS
-    assert tuple(anchors[8]) == (128, 128, 128)
+def test_the_first_eight_spread_anchors_are_the_corners_in_opposite_pairs() -> None:
+    anchors = spread_anchors(8)
+    assert {tuple(anchor) for anchor in anchors.astype(int).tolist()} == CORNERS
+    assert (anchors[::2] + anchors[1::2] == 255).all()
 
 
 def test_fewer_spread_anchors_are_the_first_of_more() -> None:
@@ -132,39 +125,61 @@ def test_spread_anchors_are_distinct_up_to_171_classes() -> None:
     assert len(np.unique(spread_anchors(171), axis=0)) == 171
 
 
-def test_each_further_spread_anchor_is_a_farthest_point_of_its_lattice() -> None:
+def test_each_further_spread_anchor_is_a_farthest_point_of_the_cubes_surface() -> None:
     levels = np.linspace(0, 255, 9)
-    lattice = np.array([(r, g, b) for r in levels for g in levels for b in levels])
-    anchors = spread_anchors(30).astype(np.float64)
-    for count in range(9, 30):
-        reachable = np.linalg.norm(lattice[:, None] - anchors[:count], axis=-1).min(axis=1).max()
+    surface = np.array(
+        [p for p in itertools.product(levels, repeat=3) if not {0, 255}.isdisjoint(p)]
+    )
+    anchors = spread_anchors(60).astype(np.float64)
+    assert np.any((anchors == 0) | (anchors == 255), axis=1).all()
+    for count in range(8, 60):
+        reachable = np.linalg.norm(surface[:, None] - anchors[:count], axis=-1).min(axis=1).max()
         reached = np.linalg.norm(anchors[count] - anchors[:count], axis=-1).min()
         # Anchors are rounded to whole grey levels, by at most half a level each way.
         assert reached >= reachable - np.sqrt(3)
 
 
+def test_more_classes_than_the_surface_has_points_are_refused() -> None:
+    # A cube of 9 points a side, less its inside of 7 a side.
+    assert len(np.unique(spread_anchors(9**3 - 7**3), axis=0)) == 386
+    with pytest.raises(UserError, match="387 classes do not fit the spread palette: 386 do"):
+        make_palette(spread_palette(0.0), 387)
+
+
+def test_class_c_takes_the_colour_of_number_order_c() -> None:
+    plain = make_palette(spread_palette(0.0), 4).anchors
+    ordered = make_palette(spread_palette(0.0, [2, 0, 3, 1]), 4).anchors
+    assert np.array_equal(ordered, plain[[2, 0, 3, 1]])
+    assert largest_amplitude(ordered) == largest_amplitude(plain)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 1, 2, 2], [1, 2, 3, 4], [0, 1, 2, 3, 4]])
+def test_an_order_that_is_no_permutation_of_the_classes_is_refused(order: list[int]) -> None:
+    with pytest.raises(UserError, match=r"class_order is no permutation of 0\.\.3"):
+        make_palette(spread_palette(0.0, order), 4)
+
+
 @pytest.mark.parametrize(
     ("palette", "limit"),
     [
-        (BaseKPalette(scheme="base_k", k=6, spacing=50, amplitude=25.0, ignore_color=GREY), "25"),
-        (SpreadPalette(scheme="spread", amplitude=64.0, ignore_color=GREY), "63.75"),
+        (base_k_palette(6, 50, amplitude=25.0), 25),
+        # From a corner to the middle of a face: (128, 128, 0) or (127, 127, 0).
+        (spread_palette(amplitude=64.0), 127 / 2),
     ],
 )
 def test_an_amplitude_that_could_change_a_class_is_refused(
-    palette: BaseKPalette | SpreadPalette, limit: str
+    palette: BaseKPalette | SpreadPalette, limit: float
 ) -> None:
-    # Nine spread anchors: corner to centre is (127.5, 127.5, 127.5), half of which is 63.75; the
-    # centre is rounded to 128, so that the nearest corners are 127 away.
     with pytest.raises(UserError, match=r"amplitude = .* changes classes") as refusal:
         make_palette(palette, 9)
     allowed = float(str(refusal.value).split("less than ")[1].split()[0])
-    assert allowed == pytest.approx(float(limit), abs=0.3)
+    assert allowed == pytest.approx(limit)
     make_palette(palette.model_copy(update={"amplitude": allowed - 0.01}), 9)
 
 
 def test_an_unknown_id_is_refused_and_255_takes_the_ignore_colour() -> None:
-    palette = make_palette(SpreadPalette(scheme="spread", amplitude=0.0, ignore_color=(1, 2, 3)), 4)
-    assert palette.colorize(np.array([[IGNORE_INDEX]], np.uint8)).tolist() == [[[1, 2, 3]]]
+    palette = make_palette(spread_palette(0.0), 4)
+    assert palette.colorize(np.array([[IGNORE_INDEX]], np.uint8)).tolist() == [[[*GREY]]]
     with pytest.raises(ValueError, match=r"label id 4 is outside 0\.\.3 and 255"):
         palette.colorize(np.array([[0, 4]], np.uint8))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.palette import make_palette
-from semflow.params import DatasetParams, ScratchBackbone, SpreadPalette, read_params
+from semflow.params import BaseKPalette, DatasetParams, ScratchBackbone, SpreadPalette, read_params
 from semflow.pipeline import SemFlowPipeline
 
 SIZE = 16
@@ -40,7 +40,32 @@ BACKBONE = ScratchBackbone(
     norm_num_groups=4,
     seed=0,
 )
-PALETTE = SpreadPalette(scheme="spread", amplitude=40.0, ignore_color=(64, 64, 64))
+GREY = (64, 64, 64)
+
+
+def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -> SpreadPalette:
+    """Parameters of the palette of far colours, in their own order where none is given."""
+    return SpreadPalette(
+        scheme="spread",
+        class_order="identity" if class_order is None else tuple(class_order),
+        amplitude=amplitude,
+        ignore_color=GREY,
+    )
+
+
+def base_k_palette(k: int, spacing: float, amplitude: float) -> BaseKPalette:
+    """Parameters of Eq. 7."""
+    return BaseKPalette(
+        scheme="base_k",
+        class_order="identity",
+        k=k,
+        spacing=spacing,
+        amplitude=amplitude,
+        ignore_color=GREY,
+    )
+
+
+PALETTE = spread_palette(amplitude=40.0)
 
 
 @dataclass(frozen=True)

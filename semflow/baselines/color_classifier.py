@@ -33,9 +33,13 @@ class ColorClassifier:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
+        return self.log_posterior(pixels).argmax(dim=-1).to(torch.uint8)
+
+    def log_posterior(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, H, W, 3) uint8 -> log p(class | colour) + constant, (N, H, W, K) float32."""
         difference = pixels.float()[..., None, :] - self.mean
         form = torch.einsum("nhwki,kij,nhwkj->nhwk", difference, self.precision, difference)
-        return (self.bias - form / 2).argmax(dim=-1).to(torch.uint8)
+        return self.bias - form / 2
 
 
 def fit_color_classifier(manifest: Manifest) -> ColorClassifier:

@@ -194,6 +194,7 @@ def test_opening_the_reader_needs_both_files(tmp_path: Path) -> None:
         assert str(refusal.value) == f"{folder / missing} is missing; fetch it with: dvc repro raw"
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("name", [IMAGE_FILE, LABEL_FILE])
 def test_a_damaged_or_wrong_raw_file_is_named(
     name: str, planet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
