@@ -29,14 +29,14 @@ from semflow.training.autoencoder import train_autoencoder
 PALETTES = {
     "k=6, s=50": BaseKPalette(
         scheme="base_k",
-        class_order="identity",
+        class_order=(),
         k=6,
         spacing=50,
         amplitude=6,
         ignore_color=(255, 255, 255),
     ),
     "spread": SpreadPalette(
-        scheme="spread", class_order="identity", amplitude=6, ignore_color=(64, 64, 64)
+        scheme="spread", class_order=(), amplitude=6, ignore_color=(64, 64, 64)
     ),
 }
 

@@ -104,7 +104,7 @@ def evaluate(
     tested, reference = chosen[::2], chosen[1::2]
     with torch.no_grad():
         segmenters: dict[str, Segment] = {
-            "color_classifier": classifier,
+            "color_classifier": lambda batch: classifier(batch.cpu()),
             "unet": judges.unet,
         }
         return Metrics(

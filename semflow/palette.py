@@ -78,7 +78,7 @@ def make_palette(params: PaletteParams, num_classes: int) -> Palette:
             anchors = base_k_anchors(num_classes, params.k, params.spacing)
         else:
             anchors = spread_anchors(num_classes)
-        if params.class_order != "identity":
+        if params.class_order:
             anchors = reorder(anchors, params.class_order)
         return Palette(anchors, np.asarray(params.ignore_color, np.float32), params.amplitude)
     except ValueError as error:

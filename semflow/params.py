@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from semflow.errors import UserError
+from semflow.misfits import describe_misfit, nearest_name
 
 PARAMS_FILE = Path("params.yaml")
 
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Positive = Annotated[int, Strict(), Field(ge=1)]
+NonNegative = Annotated[int, Strict(), Field(ge=0)]
+Seed = Annotated[int, Strict(), Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Rate = Annotated[float, Field(gt=0)]
@@ -31,7 +31,7 @@ Color = tuple[
 class Block(BaseModel):
     """A group of parameters: immutable, and no key beside the declared ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SplitStride(Block):
@@ -47,13 +47,21 @@ class EarthIndex(Block):
     reader: Literal["earth"]
     tile_size: Positive = Field(description="side of a tile, pixels (1 pixel = 1/15 degree)")
     stride: SplitStride
-    mode_filter: Positive = Field(description="side of the majority window over labels, pixels")
+    mode_filter: Positive = Field(description="odd side of the majority window, pixels")
     latitudes: tuple[Latitude, Latitude] = Field(description="southern and northern bound, degrees")
     min_land: Fraction = Field(description="least share of a tile that is not water")
     block_degrees: Positive = Field(description="width of a longitude block, degrees")
     hold_out_every: int = Field(ge=2, description="blocks 0, n, 2n, ... are the val split")
-    gap: int = Field(ge=0, description="pixels left out at both edges of a held-out block")
-    max_rejects: int = Field(ge=0, description="samples that may be unreadable")
+    gap: NonNegative = Field(description="pixels left out at both edges of a held-out block")
+    max_rejects: NonNegative = Field(description="samples that may be unreadable")
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.latitudes[0] >= self.latitudes[1]:
+            raise ValueError(f"latitudes go from south to north, got {self.latitudes}")
+        if self.mode_filter % 2 == 0:
+            raise ValueError(f"mode_filter must be odd, got {self.mode_filter}")
+        return self
 
 
 class Shards(Block):
@@ -64,8 +72,8 @@ class Shards(Block):
 
 
 ClassOrder = Annotated[
-    Literal["identity"] | tuple[Annotated[int, Field(ge=0)], ...],
-    Field(description="class c takes colour number class_order[c] of the scheme"),
+    tuple[NonNegative, ...],
+    Field(description="class c takes the scheme's colour class_order[c]; empty: colour c"),
 ]
 
 
@@ -116,11 +124,11 @@ class ScratchAutoencoder(Block):
     patch_size: Positive = Field(description="pixels a side, the factor between image and latents")
     latent_channels: Positive
     encoder_channels: Positive
-    encoder_blocks: int = Field(ge=0)
+    encoder_blocks: NonNegative
     decoder_channels: Positive
-    decoder_blocks: int = Field(ge=0)
+    decoder_blocks: NonNegative
     seed: Seed
-    steps: int = Field(ge=0)
+    steps: NonNegative
     batch_size: Positive = Field(description="images, and as many coloured label maps")
     learning_rate: Rate
     image_loss_weight: Rate = Field(description="of the images' squared error; the masks' is 1")
@@ -169,6 +177,12 @@ class Flow(Block):
     anchor_loss_weight: float = Field(ge=0, description="of the cross-entropy over anchors")
     anchor_temperature: Rate = Field(description="of that cross-entropy, squared [-1, 1] units")
 
+    @model_validator(mode="after")
+    def _is_a_distribution(self) -> Self:
+        if (total := self.probability_at_image + self.probability_at_mask) > 1:
+            raise ValueError(f"probability_at_image + probability_at_mask = {total:g} exceeds 1")
+        return self
+
 
 class Train(Block):
     """Optimisation of the velocity field."""
@@ -178,7 +192,7 @@ class Train(Block):
     batch_size: Positive = Field(description="samples a step over all processes")
     learning_rate: Rate
     schedule: Literal["constant", "linear", "cosine"] = Field(description="after warm-up")
-    warmup_steps: int = Field(ge=0)
+    warmup_steps: NonNegative
     adam_betas: tuple[Fraction, Fraction]
     weight_decay: float = Field(ge=0)
     max_grad_norm: Rate
@@ -258,7 +272,7 @@ class Params(BaseModel):
     when `semflow use` merges them, against the block they override.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     datasets: tuple[Literal["earth"], ...] = Field(min_length=1)
     recipes: dict[str, dict[str, dict[str, Any]]]
@@ -272,7 +286,7 @@ class Params(BaseModel):
         """
         known = [field for field in type(self).model_fields if field not in _NOT_DATASETS]
         if name not in known:
-            raise UserError(f"unknown data set {name!r}; {_nearest(name, known)}")
+            raise UserError(f"unknown data set {name!r}; {nearest_name(name, known)}")
         block: DatasetParams = getattr(self, name)
         return block
 
@@ -308,61 +322,4 @@ def validate_params(values: object, source: str) -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{source}: {_describe(error, values)}") from None
-
-
-def _describe(error: ValidationError, values: object) -> str:
-    first = error.errors(include_url=False)[0]
-    # Pydantic names the chosen member of a union in the path; the file does not have that level.
-    path = [part for part in first["loc"] if not _is_union_tag(part, first["loc"], values)]
-    where = ".".join(map(str, path))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        known = _allowed_keys(path[:-1], values)
-        return f"unknown parameter {where}; {_nearest(str(path[-1]), known)}{more}"
-    if first["type"] == "missing":
-        return f"missing parameter {where}; add it{more}"
-    return f"{where} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"
-
-
-_TAGS = ("scheme", "source", "reader")
-
-
-def _is_union_tag(part: object, loc: tuple[object, ...], values: object) -> bool:
-    index = loc.index(part)
-    block = _lookup(values, loc[:index])
-    return isinstance(block, Mapping) and part in [block.get(tag) for tag in _TAGS]
-
-
-def _lookup(values: Any, path: Sequence[Any]) -> Any:
-    for part in path:
-        known = isinstance(values, Mapping) and part in values
-        if known or (isinstance(values, Sequence) and isinstance(part, int)):
-            values = values[part]
-    return values
-
-
-def _allowed_keys(path: Sequence[Any], values: object) -> list[str]:
-    model: Any = Params
-    for depth, part in enumerate(path):
-        annotation = model.model_fields[part].annotation
-        members = getattr(annotation, "__args__", (annotation,))
-        block = _lookup(values, path[: depth + 1])
-        model = next((m for m in members if _fits(m, block)), members[0])
-        if not hasattr(model, "model_fields"):
-            return []
-    return list(model.model_fields)
-
-
-def _fits(model: Any, block: object) -> bool:
-    if not hasattr(model, "model_fields") or not isinstance(block, Mapping):
-        return False
-    tags = [tag for tag in _TAGS if tag in model.model_fields and tag in block]
-    return all(block[tag] in model.model_fields[tag].annotation.__args__ for tag in tags)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if match:
-        return f"did you mean {match[0]}?"
-    return f"known are {', '.join(known)}"
+        raise UserError(f"{source}: {describe_misfit(error, values, Params)}") from None

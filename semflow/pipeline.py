@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
+from diffusers.utils.logging import disable_progress_bar
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from semflow.errors import UserError
@@ -129,6 +131,8 @@ class SemFlowPipeline(DiffusionPipeline):
             masks = torch.from_numpy(self.palette.colorize(np.stack(batch)))
         except ValueError as error:
             raise UserError(f"{error}; give label ids, not colours") from None
+        if not 0 <= seed < 2**63:
+            raise UserError(f"the seed must be in 0 .. 2**63 - 1, got {seed}")
         noise = uniform_noise(range(len(batch)), masks.shape[1:3], seed).to(self.device)
         pixels = self.synthesize_batch(masks.to(self.device), noise, num_steps, solver, amplitude)
         return [Image.fromarray(array) for array in pixels.cpu().numpy()]
@@ -139,8 +143,8 @@ class SemFlowPipeline(DiffusionPipeline):
     ) -> Tensor:
         """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
         x_0 = encode(self.vae, to_unit_range(pixels))
-        steps = num_steps or self.config.segment_steps
-        x_1 = self._carry(x_0, uniform_grid(0.0, 1.0, steps), solver)
+        steps = self.config.segment_steps if num_steps is None else num_steps
+        x_1 = self._carry(x_0, 0.0, 1.0, steps, solver)
         anchors = self.palette.anchor_tensor().to(x_1.device)
         return nearest_anchor(decode(self.vae, x_1), anchors)
 
@@ -156,8 +160,8 @@ class SemFlowPipeline(DiffusionPipeline):
         """Pseudo-masks (N, H, W, 3) uint8 and uniform noise (N, 3, H, W) in [-1, 1] -> pixels."""
         beta = self.config.amplitude if amplitude is None else amplitude
         x_1 = encode(self.vae, perturb(to_unit_range(pseudo_masks), noise, beta))
-        steps = num_steps or self.config.synthesize_steps
-        return to_pixels(decode(self.vae, self._carry(x_1, uniform_grid(1.0, 0.0, steps), solver)))
+        steps = self.config.synthesize_steps if num_steps is None else num_steps
+        return to_pixels(decode(self.vae, self._carry(x_1, 1.0, 0.0, steps, solver)))
 
     @torch.no_grad()
     def decode_pseudo_mask(self, pseudo_masks: Tensor) -> Tensor:
@@ -167,11 +171,15 @@ class SemFlowPipeline(DiffusionPipeline):
             decode(self.vae, encode(self.vae, to_unit_range(pseudo_masks))), anchors
         )
 
-    def _carry(self, x: Tensor, grid: list[float], solver: str | None) -> Tensor:
+    def _carry(
+        self, x: Tensor, start: float, end: float, num_steps: int, solver: str | None
+    ) -> Tensor:
         name = solver or self.config.solver
         if name not in SOLVERS:
             raise UserError(f"unknown solver {name!r}; known are {', '.join(SOLVERS)}")
-        return solve(self._velocity, x, grid, SOLVERS[name])
+        if num_steps < 1:
+            raise UserError(f"the number of steps must be at least 1, got {num_steps}")
+        return solve(self._velocity, x, uniform_grid(start, end, num_steps), SOLVERS[name])
 
     def _velocity(self, x: Tensor, t: float) -> Tensor:
         velocity: Tensor = self._field(x, torch.full((len(x),), t, device=x.device))
@@ -212,7 +220,15 @@ def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
     """
     if not (Path(folder) / "model_index.json").is_file():
         raise UserError(f"{folder} holds no checkpoint (model_index.json); run: dvc repro train")
-    pipeline: SemFlowPipeline = SemFlowPipeline.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, **options
-    )
+    # A bar for three files would stand between a command and its one line of output.
+    disable_progress_bar()
+    try:
+        pipeline: SemFlowPipeline = SemFlowPipeline.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, **options
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{folder} is no sound checkpoint ({reason}); dvc checkout or dvc repro train makes it"
+        ) from None
     return pipeline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +27,6 @@ class Folders:
         self.metric_weights = Path("models/metrics")
         self.metrics = Path("reports") / dataset / "metrics.json"
         self.report = Path("reports") / dataset / "index.html"
-
-
-# Neither is of use to someone who watches a stage: diffusers' own notes, and bars for three files.
-os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def run(stage: Callable[[str, DatasetParams, Folders], None]) -> None:

@@ -104,7 +104,7 @@ def test_noise_within_the_amplitude_never_changes_a_class(
 @given(palettes.filter(lambda palette: palette.num_classes <= 40))
 def test_noise_just_beyond_the_largest_amplitude_can_change_a_class(palette: Palette) -> None:
     anchors = palette.anchors.astype(np.float64)
-    beta = largest_amplitude(anchors) * 1.001
+    beta = largest_amplitude(palette.anchors) * 1.001
     steps = np.sign(anchors[None] - anchors[:, None])
     moved = anchors[:, None] + beta * steps  # from each towards each
     distance = np.linalg.norm(moved[:, :, None] - anchors, axis=-1)

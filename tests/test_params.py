@@ -96,7 +96,6 @@ def test_an_unknown_key_like_no_other_is_answered_with_all_known_ones(values: Va
     )
 
 
-@pytest.mark.xfail(strict=True, reason="the key is taken for the union's tag and dropped")
 def test_an_unknown_key_named_like_the_chosen_scheme_is_named_too(values: Values) -> None:
     values["earth"]["palette"] |= {"scheme": "spread", "spread": 1}
     assert "unknown parameter earth.palette.spread;" in complaint(values)
@@ -117,7 +116,7 @@ def test_an_unknown_key_named_like_the_chosen_scheme_is_named_too(values: Values
         ),
         (
             change("earth.train.learning_rate", float("nan")),
-            r"earth\.train\.learning_rate = nan: .*greater than 0",
+            r"earth\.train\.learning_rate = nan: .*finite number",
         ),
         (
             change("earth.shards.image_size", [64, 0]),
@@ -161,7 +160,6 @@ def test_a_misfit_is_one_line_that_names_where_it_is(
     assert re.fullmatch(f"params\\.yaml: {expected}.*", complaint(values))
 
 
-@pytest.mark.xfail(strict=True, reason="the path names a member of the union, which no file has")
 @pytest.mark.parametrize(
     ("order", "expected"),
     [
@@ -196,13 +194,11 @@ def test_default_steps_that_are_not_measured_are_refused(
     validate_params(values, "params.yaml")
 
 
-@pytest.mark.xfail(strict=True, reason="the whole block is printed as the offending value")
 def test_unmeasured_default_steps_are_told_in_a_line_that_can_be_read(values: Values) -> None:
     values["earth"]["inference"]["segment_steps"] = 7
     assert len(complaint(values)) < 200
 
 
-@pytest.mark.xfail(strict=True, reason="the schema does not look at them together")
 @pytest.mark.parametrize(
     ("block", "contradiction"),
     [
@@ -219,7 +215,6 @@ def test_values_that_contradict_each_other_are_refused(
     complaint(values)
 
 
-@pytest.mark.xfail(strict=True, reason="pydantic's lax mode takes true for 1 and inf for a number")
 @pytest.mark.parametrize("misfit", [{"steps": True}, {"learning_rate": float("inf")}])
 def test_what_only_looks_like_a_number_is_refused(values: Values, misfit: Values) -> None:
     values["earth"]["train"] |= misfit
@@ -306,7 +301,6 @@ def test_every_recipe_is_written_into_its_block_and_comments_survive(
     assert [path.name for path in copied_params.parent.iterdir()] == ["params.yaml"]
 
 
-@pytest.mark.xfail(strict=True, reason="lists of a recipe become YAML aliases of its own")
 @pytest.mark.parametrize(("recipe", "dataset"), recipes_of_the_repository())
 def test_after_use_the_block_shows_its_values_and_no_aliases(
     copied_params: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, dataset: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from semflow.networks.velocity import scratch_unet
 from semflow.palette import make_palette
 from semflow.params import BaseKPalette, DatasetParams, ScratchBackbone, SpreadPalette, read_params
 from semflow.pipeline import SemFlowPipeline
+from semflow.training.samples import TrainingSample
 
 SIZE = 16
 PATCH = 4
@@ -47,7 +49,7 @@ def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -
     """Parameters of the palette of far colours, in their own order where none is given."""
     return SpreadPalette(
         scheme="spread",
-        class_order="identity" if class_order is None else tuple(class_order),
+        class_order=() if class_order is None else tuple(class_order),
         amplitude=amplitude,
         ignore_color=GREY,
     )
@@ -57,7 +59,7 @@ def base_k_palette(k: int, spacing: float, amplitude: float) -> BaseKPalette:
     """Parameters of Eq. 7."""
     return BaseKPalette(
         scheme="base_k",
-        class_order="identity",
+        class_order=(),
         k=k,
         spacing=spacing,
         amplitude=amplitude,
@@ -209,9 +211,9 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         amplitude=palette.amplitude,
-        class_names=CLASSES.names,
-        class_colors=CLASSES.colors,
-        image_size=(SIZE, SIZE),
+        class_names=list(CLASSES.names),
+        class_colors=[list(color) for color in CLASSES.colors],
+        image_size=[SIZE, SIZE],
         segment_steps=1,
         synthesize_steps=2,
         solver="euler",
@@ -228,6 +230,11 @@ def random_label(seed: int, size: int = SIZE) -> NDArray[np.uint8]:
 def random_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
     """(N, SIZE, SIZE, 3) uint8."""
     return np.random.default_rng(seed).integers(0, 256, (count, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+def tensors_of(sample: TrainingSample) -> dict[str, Tensor]:
+    """A training sample as an ordinary mapping."""
+    return cast(dict[str, Tensor], sample)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

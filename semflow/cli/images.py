@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from semflow.errors import UserError
 
@@ -33,17 +33,20 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """The inputs' stems.
+def output_paths(inputs: Sequence[Path], folder: Path, suffixes: Sequence[str]) -> list[list[Path]]:
+    """Where each input's results go: `<folder>/<stem><suffix>`, one path for each suffix.
 
     Raises:
-        UserError: two inputs would write the same file.
+        UserError: two results would have one name, or the folder is a file.
     """
-    stems = [path.stem for path in paths]
-    for stem in stems:
-        if stems.count(stem) > 1:
-            raise UserError(f"two inputs are named {stem}; outputs would overwrite each other")
-    return stems
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; --out names a folder")
+    paths = [[folder / f"{path.stem}{suffix}" for suffix in suffixes] for path in inputs]
+    names = [path.name for group in paths for path in group]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two inputs would both write {name}; rename one")
+    return paths
 
 
 def _open(path: Path) -> Image.Image:
@@ -52,6 +55,6 @@ def _open(path: Path) -> Image.Image:
         image.load()
     except FileNotFoundError:
         raise UserError(f"{path} not found") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a readable image ({error})") from None
     return image

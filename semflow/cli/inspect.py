@@ -23,8 +23,10 @@ def run(options: argparse.Namespace) -> None:
         lines = _shards(path)
     elif (path / "model_index.json").is_file():
         lines = _checkpoint(path)
-    elif path.name == "metrics.json" or (path / "metrics.json").is_file():
-        lines = _metrics(path if path.is_file() else path / "metrics.json")
+    elif path.name == "metrics.json" and path.is_file():
+        lines = _metrics(path)
+    elif (path / "metrics.json").is_file():
+        lines = _metrics(path / "metrics.json")
     elif path.is_dir() and any((child / MANIFEST).is_file() for child in path.iterdir()):
         folders = sorted(child for child in path.iterdir() if (child / MANIFEST).is_file())
         lines = [line for folder in folders for line in _shards(folder)]
@@ -51,6 +53,8 @@ def _shards(folder: Path) -> list[str]:
 
 def _checkpoint(folder: Path) -> list[str]:
     index = read_json(folder / "model_index.json")
+    if index.get("_class_name") != "SemFlowPipeline":
+        raise UserError(f"{folder} is a {index.get('_class_name')}, not a SemFlowPipeline")
     weights = sorted(folder.glob("*/*.safetensors"))
     return [
         f"{folder}: {index['_class_name']}, {len(index['class_names'])} classes, "

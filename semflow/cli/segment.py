@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semflow.cli.images import output_names, read_image
+from semflow.cli.images import output_paths, read_image
 from semflow.pipeline import load_pipeline
 
 
@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Everything is read and computed before anything is written."""
-    names = output_names(options.images)
+    paths = output_paths(options.images, options.out, (".png", ".color.png"))
     images = [read_image(path) for path in options.images]
     pipeline = load_pipeline(options.pipeline)
     colors = np.asarray(pipeline.config.class_colors, np.uint8)
     labels = [pipeline.segment(image, options.steps, options.solver)[0] for image in images]
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, label in zip(names, labels, strict=True):
-        Image.fromarray(label).save(options.out / f"{name}.png")
-        Image.fromarray(colors[label]).save(options.out / f"{name}.color.png")
+    for (ids, picture), label in zip(paths, labels, strict=True):
+        Image.fromarray(label).save(ids)
+        Image.fromarray(colors[label]).save(picture)

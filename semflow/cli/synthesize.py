@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from semflow.cli.images import output_names, read_label
+from semflow.cli.images import output_paths, read_label
+from semflow.errors import UserError
 from semflow.pipeline import load_pipeline
 
 
@@ -22,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Sample k of a label draws from (seed, k); everything is computed before it is written."""
-    names = output_names(options.labels)
+    if options.samples < 1:
+        raise UserError(f"--samples must be at least 1, got {options.samples}")
+    suffixes = [f".{k}.png" for k in range(options.samples)]
+    paths = output_paths(options.labels, options.out, suffixes)
     labels = [read_label(path) for path in options.labels]
     pipeline = load_pipeline(options.pipeline)
     results = [
@@ -30,6 +34,6 @@ def run(options: argparse.Namespace) -> None:
         for label in labels
     ]
     options.out.mkdir(parents=True, exist_ok=True)
-    for name, images in zip(names, results, strict=True):
-        for k, image in enumerate(images):
-            image.save(options.out / f"{name}.{k}.png")
+    for group, images in zip(paths, results, strict=True):
+        for path, image in zip(group, images, strict=True):
+            image.save(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from copy import deepcopy
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -47,7 +48,8 @@ def merge(block: dict[str, Any], overrides: dict[str, Any]) -> None:
         if isinstance(value, dict) and isinstance(old, dict) and not _other_kind(old, value):
             merge(old, value)
         else:
-            block[key] = value
+            # A copy: the same object twice in one document would be written as an alias.
+            block[key] = deepcopy(value)
 
 
 def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:

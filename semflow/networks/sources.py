@@ -75,7 +75,13 @@ def obtain_backbone(
 
 
 def load_null_prompt(folder: Path) -> NullPrompt:
-    """Reads a null prompt from a local folder."""
+    """Reads a null prompt from a local folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder / WEIGHTS} is missing; a backbone comes with its null prompt")
     null_prompt: NullPrompt = NullPrompt.from_pretrained(folder, use_safetensors=True)
     return null_prompt
 

@@ -54,7 +54,7 @@ def read_index(folder: Path) -> Index:
     return Index(
         folder,
         class_table(header["classes"]),
-        tuple(header["counts"]),
+        tuple(header["splits"]),
         dict(header["counts"]),
     )
 
@@ -95,6 +95,7 @@ def write_index(reader: Reader, out: Path, max_rejects: int) -> Index:
             {
                 "classes": asdict(reader.classes),
                 "counts": counts,
+                "splits": list(counts),
                 "raw_files": {path.name: sha256_of(path) for path in reader.files()},
                 "rejects": rejects,
             },

@@ -43,6 +43,8 @@ def write_image_latents(
     with whole_folder(out) as folder:
         for split, sums in expected.items():
             source = read_manifest(pixels / split)
+            if missing := sums.keys() - set(source.keys()):
+                raise UserError(f"{source.folder} lacks {min(missing)}; run: dvc repro -f shards")
             (folder / split).mkdir()
             records = _records(ShardFolder(source), sums, autoencoder, batch_size)
             shards = write_shards(records, folder / split, len(source.shards[0].samples))

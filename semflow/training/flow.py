@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 
+from semflow.errors import UserError
 from semflow.files import whole_folder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.velocity import VelocityField
@@ -84,6 +85,11 @@ def open_training_samples(
     pixel_manifest, latent_manifest = (read_manifest(f / "train") for f in (pixels, latents))
     verify_shards(pixel_manifest, f"dvc repro -f shards@{dataset}")
     verify_shards(latent_manifest, f"dvc repro -f image_latents@{dataset}")
+    if pixel_manifest.keys() != latent_manifest.keys():
+        raise UserError(
+            f"{latents} holds other samples than {pixels}; "
+            f"run: dvc repro -f image_latents@{dataset}"
+        )
     classes = class_table(pixel_manifest.about["classes"])
     return TrainingSamples(
         ShardFolder(pixel_manifest),

@@ -62,10 +62,12 @@ def optimise(
         progress: where to report.
 
     Raises:
-        UserError: the loss is not finite, with step, learning rate and keys.
+        UserError: the loss is not finite, with step, learning rate and keys; or the batch cannot be
+            shared by the processes.
     """
     wrapped = accelerator.prepare_model(model)
     state = new_state(model, params)
+    state.optimizer = accelerator.prepare_optimizer(state.optimizer)
     with _bar(params, accelerator, progress.name) as bar:
         for batch in _batches(samples, params, accelerator):
             values = loss_of(wrapped, batch)
@@ -75,7 +77,8 @@ def optimise(
             bar.update(params.batch_size)
             if _due(state.step, params.log_every, params.steps):
                 numbers = {name: float(value.detach()) for name, value in values.items()}
-                progress.log(state.step, {**numbers, "learning_rate": state.learning_rate})
+                if accelerator.is_main_process:
+                    progress.log(state.step, {**numbers, "learning_rate": state.learning_rate})
                 bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
             if _due(state.step, params.sample_every, params.steps):
                 _watch_average(state, accelerator, progress.watch)
@@ -108,10 +111,16 @@ def _due(step: int, every: int, steps: int) -> bool:
 def _batches(
     samples: TrainingSamples, params: Train, accelerator: Accelerator
 ) -> Iterator[TrainingSample]:
+    share, rest = divmod(params.batch_size, accelerator.num_processes)
+    if rest:
+        raise UserError(
+            f"train.batch_size {params.batch_size} cannot be shared by "
+            f"{accelerator.num_processes} processes; change one of them"
+        )
+    first = accelerator.process_index * share
+    starts = range(first, params.steps * params.batch_size, params.batch_size)
     loader: DataLoader[Any] = DataLoader(
-        samples,
-        batch_size=params.batch_size,
-        sampler=range(params.steps * params.batch_size),
+        samples, batch_sampler=[list(range(start, start + share)) for start in starts]
     )
     for batch in loader:
         yield TrainingSample(**{k: v.to(accelerator.device) for k, v in batch.items()})  # type: ignore[typeddict-item]

@@ -50,17 +50,19 @@ def flow_losses(
     velocity = field(path.x_t, path.t)
     velocity_loss = F.mse_loss(velocity, path.velocity)
     anchor_loss = torch.zeros_like(velocity_loss)
-    if params.anchor_loss_weight > 0:
-        estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t))
+    at_image = path.t == 0
+    if params.anchor_loss_weight > 0 and bool(at_image.any()):
+        # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
+        estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t)[at_image])
         anchor_loss = anchor_cross_entropy(
-            estimate, batch["label"], anchors, params.anchor_temperature, 1 - path.t
+            estimate, batch["label"][at_image], anchors, params.anchor_temperature
         )
     total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
     return Losses(total, velocity_loss.detach(), anchor_loss.detach())
 
 
 def anchor_cross_entropy(
-    pseudo_mask: Tensor, label: Tensor, anchors: Tensor, temperature: float, weight: Tensor
+    pseudo_mask: Tensor, label: Tensor, anchors: Tensor, temperature: float
 ) -> Tensor:
     """Cross-entropy of the softmax over -distance**2 / temperature to every anchor.
 
@@ -72,10 +74,9 @@ def anchor_cross_entropy(
         label: (N, H, W) int64; IGNORE_INDEX is left out.
         anchors: (K, 3) in [-1, 1].
         temperature: in squared units of that range.
-        weight: (N,) of each sample: near t = 1 the estimate is the input and teaches nothing.
     """
     logits = -anchor_distances(pseudo_mask, anchors) / temperature
     losses = F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction="none")
     counted = (label != IGNORE_INDEX).float()
     per_sample = losses.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
-    return (per_sample * weight).mean()
+    return per_sample.mean()

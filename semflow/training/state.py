@@ -47,6 +47,7 @@ def new_state(model: nn.Module, params: Train) -> TrainingState:
         lr=params.learning_rate,
         betas=params.adam_betas,
         weight_decay=params.weight_decay,
+        fused=True,
     )
     schedule = get_scheduler(
         _SCHEDULES[params.schedule],
@@ -55,6 +56,11 @@ def new_state(model: nn.Module, params: Train) -> TrainingState:
         num_training_steps=params.steps,
     )
     average = EMAModel(
-        model.parameters(), decay=params.ema_decay, use_ema_warmup=True, inv_gamma=1.0, power=0.9
+        model.parameters(),
+        decay=params.ema_decay,
+        use_ema_warmup=True,
+        inv_gamma=1.0,
+        power=0.9,
+        foreach=True,
     )
     return TrainingState(model, optimizer, schedule, average)

@@ -10,12 +10,13 @@ from torch import nn
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.train import train_baselines
-from semflow.baselines.unet import Segmenter, classifying_unet, load_segmenter
+from semflow.baselines.unet import Segmenter, classifying_unet, load_segmenter, train_segmenter
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import encode, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.params import DatasetParams
+from semflow.training.flow import open_training_samples
 
 NUM_CLASSES = len(CLASSES.names)
 
@@ -63,6 +64,23 @@ def test_it_labels_each_pixel_by_its_largest_logit(
     labels = segmenter.segment_batch(autoencoder, pixels)
     assert labels.dtype == torch.uint8
     assert torch.equal(labels.long(), logits.argmax(dim=1))
+
+
+@pytest.mark.usefixtures("workspace")
+def test_its_learning_rate_is_its_own_and_not_the_flows(
+    dataset: TinyDataset, params: DatasetParams, autoencoder: PatchAutoencoder
+) -> None:
+    samples = open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    unet, null_prompt = scratch_unet(BACKBONE, CHANNELS, CHANNELS), NullPrompt(tokens=1, width=8)
+
+    def trained(**changes: object) -> nn.Module:
+        settings = params.model_copy(update=changes)
+        return train_segmenter("earth", settings, samples, autoencoder, unet, null_prompt)
+
+    flow = params.train.model_copy(update={"learning_rate": 0.5})
+    own = params.baseline.model_copy(update={"learning_rate": 0.5})
+    assert same_weights(trained(), trained(train=flow))
+    assert not same_weights(trained(), trained(baseline=own))
 
 
 def test_the_stage_leaves_both_baselines_and_the_same_bytes_twice(

@@ -138,7 +138,6 @@ def test_what_is_none_of_them_is_one_line_and_exit_code_2(
     assert result.err.count("\n") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="KeyError: class_names")
 def test_a_checkpoint_of_another_pipeline_is_refused(
     semflow_command: Command, tmp_path: Path
 ) -> None:
@@ -146,7 +145,6 @@ def test_a_checkpoint_of_another_pipeline_is_refused(
     assert semflow_command("inspect", tmp_path).code == 2
 
 
-@pytest.mark.xfail(strict=True, reason="metrics.json is looked for inside metrics.json")
 @pytest.mark.usefixtures("inputs")
 def test_missing_metrics_are_named_as_they_were_given(semflow_command: Command) -> None:
     result = semflow_command("inspect", "metrics.json")

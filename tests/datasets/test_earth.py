@@ -184,6 +184,25 @@ def test_a_tile_is_its_own_place_in_imagery_and_land_cover(
                 assert label[row, column] == merged[raw[(y + row) * 4 // 3, (x + column) * 4 // 3]]
 
 
+@pytest.mark.usefixtures("reader")
+def test_land_cover_is_brought_to_the_imagerys_grid_by_its_nearest_pixel(planet: Path) -> None:
+    raw = np.asarray(Image.open(planet / LABEL_FILE))
+    merged = np.zeros(17, np.uint8)
+    for class_id, (_, _, members) in enumerate(CLASSES):
+        merged[list(members)] = class_id
+    unfiltered = EarthReader(planet, PARAMS.model_copy(update={"mode_filter": 1}))
+    for sample in list(unfiltered.samples())[::200]:
+        y, x = (int(sample.place[axis]) + np.arange(32) for axis in ("y", "x"))
+        _, label = unfiltered.read(sample)
+        # Pixel i is centred at (4 i + 2) / 3 in the finer grid, for every third on a border.
+        candidates = [
+            merged[raw[np.ix_(rows, columns)]]
+            for rows in ((4 * y + 2) // 3, (4 * y + 1) // 3)
+            for columns in ((4 * x + 2) // 3, (4 * x + 1) // 3)
+        ]
+        assert np.any([label == candidate for candidate in candidates], axis=0).all()
+
+
 def test_opening_the_reader_needs_both_files(tmp_path: Path) -> None:
     for missing, present in ((IMAGE_FILE, LABEL_FILE), (LABEL_FILE, IMAGE_FILE)):
         folder = tmp_path / missing

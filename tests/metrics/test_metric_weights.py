@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from semflow.errors import UserError
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 
@@ -21,7 +22,7 @@ class Payload:
 
 
 def refusal(load: Loader, path: Path) -> str:
-    with pytest.raises(ValueError, match=r"absent|another network|weights|tensors") as caught:
+    with pytest.raises(UserError, match=r"absent|another network|weights|tensors") as caught:
         load(path)
     return str(caught.value)
 

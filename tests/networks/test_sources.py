@@ -76,7 +76,6 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
             obtain(source)
 
 
-@pytest.mark.xfail(strict=True, reason="diffusers' OSError comes through")
 def test_a_backbone_without_its_null_prompt_is_refused(backbone_folder: Path) -> None:
     for path in (backbone_folder / "null_prompt").iterdir():
         path.unlink()

@@ -26,7 +26,7 @@ class RecordingUnet(nn.Module):
 def test_time_is_passed_in_thousandths_and_the_prompt_once_for_each_sample() -> None:
     unet, prompt = RecordingUnet(), torch.randn(1, 7, 5)
     x, t = torch.randn(3, 2, 4, 4), torch.tensor([0.0, 0.25, 1.0])
-    velocity = VelocityField(unet, prompt)(x, t)  # type: ignore[arg-type]
+    velocity = VelocityField(unet, prompt)(x, t)
     [(sample, timestep, prompts)] = unet.calls
     assert torch.equal(sample, x)
     assert timestep.tolist() == [0, 250, 1000]

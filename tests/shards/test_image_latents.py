@@ -35,7 +35,7 @@ def test_latents_are_the_posterior_of_each_image_and_of_its_mirror_image(
                 expected = posterior.latent_dist.parameters[0].numpy()
                 assert found.dtype == np.float16
                 assert found.shape == (2 * CHANNELS, SIDE, SIDE)
-                np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+                np.testing.assert_allclose(found.astype(np.float32), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_latent_shards_are_webdataset_tars_of_the_pixel_shards_lengths(
@@ -76,7 +76,6 @@ def test_a_sample_that_is_not_the_one_of_the_digests_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["digests.json"]
 
 
-@pytest.mark.xfail(strict=True, reason="only samples that are there are compared")
 def test_a_sample_that_the_digests_name_and_the_shards_lack_is_missed(
     dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
 ) -> None:

@@ -42,7 +42,6 @@ def test_an_index_streams_the_samples_of_a_split_in_the_readers_order(
     assert list(index.samples("test")) == []
 
 
-@pytest.mark.xfail(strict=True, reason="index.json is written with sorted keys")
 def test_splits_come_in_the_order_of_their_first_appearance(raw: Path, tmp_path: Path) -> None:
     index = write_index(RandomReader(raw, COUNTS), tmp_path / "index", max_rejects=0)
     assert index.splits == ("val", "train")

@@ -41,6 +41,12 @@ def test_epochs_seeds_and_positions_differ() -> None:
     assert len({draws_at(s, p).random() for s in range(20) for p in range(100)}) == 2000
 
 
+def test_the_order_and_the_draws_have_nothing_in_common() -> None:
+    for number in range(10):
+        order = [sample_at(1, number * 30 + i, 30) for i in range(30)]
+        assert all(draws_at(1, p).permutation(30).tolist() != order for p in range(25))
+
+
 def test_every_sample_is_first_about_equally_often() -> None:
     firsts = np.bincount([sample_at(0, epoch * 4, 4) for epoch in range(4000)], minlength=4)
     # Four standard deviations of a binomial count with p = 1/4.
