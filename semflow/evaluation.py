@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.unet import load_segmenter
@@ -112,7 +113,7 @@ def evaluate(
             segmentation=_segmentation(pipeline, val, tested, params),
             synthesis=_synthesis(pipeline, judges, val, tested, reference, params),
             baselines={
-                name: _measure(segment, pipeline, val, tested, params.batch_size)
+                name: _measure(segment, pipeline, val, tested, params.batch_size, name)
                 for name, segment in segmenters.items()
             },
         )
@@ -133,9 +134,10 @@ def _segmentation(
         def segment(batch: Tensor, num_steps: int = num_steps) -> Tensor:
             return pipeline.segment_batch(batch, num_steps)
 
-        by_steps[num_steps] = _measure(segment, pipeline, val, tested, params.batch_size)
+        purpose = f"segment, {num_steps} steps"
+        by_steps[num_steps] = _measure(segment, pipeline, val, tested, params.batch_size, purpose)
     oracle = ConfusionMatrix(pipeline.palette.num_classes)
-    for _, label in _batches(val, tested, params.batch_size):
+    for _, label in _batches(val, tested, params.batch_size, "oracle"):
         masks = torch.from_numpy(pipeline.palette.colorize(label.numpy())).to(pipeline.device)
         oracle.update(pipeline.decode_pseudo_mask(masks).cpu(), label)
     default = by_steps[pipeline.config.segment_steps]
@@ -151,10 +153,15 @@ def _segmentation(
 
 
 def _measure(
-    segment: Segment, pipeline: SemFlowPipeline, val: ShardFolder, tested: list[int], size: int
+    segment: Segment,
+    pipeline: SemFlowPipeline,
+    val: ShardFolder,
+    tested: list[int],
+    size: int,
+    purpose: str,
 ) -> Segmenting:
     confusion = ConfusionMatrix(pipeline.palette.num_classes)
-    for image, label in _batches(val, tested, size):
+    for image, label in _batches(val, tested, size, purpose):
         confusion.update(segment(image.to(pipeline.device)).cpu(), label)
     return _segmenting(confusion)
 
@@ -177,7 +184,7 @@ def _synthesis(
 ) -> Synthesis:
     real, floor = FeatureSet(), FeatureSet()
     for features, positions in ((real, reference), (floor, tested)):
-        for image, _ in _batches(val, positions, params.batch_size):
+        for image, _ in _batches(val, positions, params.batch_size, "real features"):
             features.update(judges.features(image.permute(0, 3, 1, 2)))
     by_steps = {
         num_steps: _synthesizing(pipeline, judges, val, tested, real, num_steps, params)
@@ -210,7 +217,8 @@ def _synthesizing(
     by_unet = ConfusionMatrix(pipeline.palette.num_classes)
     by_itself = ConfusionMatrix(pipeline.palette.num_classes)
     start = 0
-    for image, label in _batches(val, tested, params.batch_size):
+    purpose = f"synthesize, {num_steps} steps"
+    for image, label in _batches(val, tested, params.batch_size, purpose):
         items = range(start, start + len(label))
         made = _synthesize(pipeline, label, items, params.seed, num_steps)
         start = items.stop
@@ -239,7 +247,7 @@ def _diversity(
         tested[i] for i in np.linspace(0, len(tested) - 1, params.diversity_labels, dtype=int)
     ]
     distances = []
-    for _, label in _batches(val, chosen, params.batch_size):
+    for _, label in _batches(val, chosen, params.batch_size, "diversity"):
         samples = [
             to_unit_range(_synthesize(pipeline, label, range(len(label)), seed, None).cpu())
             for seed in range(params.diversity_samples)
@@ -258,10 +266,11 @@ def _synthesize(
 
 
 def _batches(
-    folder: ShardFolder, positions: list[int], size: int
+    folder: ShardFolder, positions: list[int], size: int, purpose: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Images (N, H, W, 3) uint8 and labels (N, H, W) uint8 at the given positions."""
-    for start in range(0, len(positions), size):
+    starts = range(0, len(positions), size)
+    for start in tqdm(starts, desc=f"evaluate: {purpose}", unit=" batches", mininterval=2):
         part = positions[start : start + size]
         images = [png_pixels(folder.read(position, "image.png")) for position in part]
         labels = [png_pixels(folder.read(position, "label.png")) for position in part]
