@@ -1,8 +1,7 @@
 """Stage `report`: metrics and samples -> one self-contained HTML page."""
 
-from semflow.report.page import write_report
-
 from semflow.params import DatasetParams
+from semflow.report.page import write_report
 from stages.entry import Folders, run
 
 
