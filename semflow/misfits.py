@@ -20,7 +20,9 @@ def describe_misfit(error: ValidationError, values: Any, schema: type[BaseModel]
         values: plain mappings and sequences.
         schema: the model of the whole file.
     """
-    first = error.errors(include_url=False)[0]
+    misfits = error.errors(include_url=False)
+    # A mistyped key is also a missing one; the name that came says more than the one that did not.
+    first = min(misfits, key=lambda misfit: misfit["type"] != "extra_forbidden")
     path = list(_place(first["loc"], values, first["type"]))
     where = ".".join(map(str, path)) or "the file"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -180,6 +180,14 @@ def test_of_several_misfits_the_first_is_described_and_the_others_counted(values
     assert complaint(values).endswith("(and 2 more)")
 
 
+def test_a_mistyped_key_is_named_and_not_the_one_that_it_leaves_missing(values: Values) -> None:
+    train = values["earth"]["train"]
+    train["ema_dekay"] = train.pop("ema_decay")
+    assert complaint(values) == (
+        "params.yaml: unknown parameter earth.train.ema_dekay; did you mean ema_decay? (and 1 more)"
+    )
+
+
 @pytest.mark.parametrize(
     ("default", "measured"),
     [("segment_steps", "segmentation_steps"), ("synthesize_steps", "synthesis_steps")],
