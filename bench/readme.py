@@ -77,7 +77,7 @@ def _tables(dataset: str, metrics: Metrics) -> list[str]:
     rows = [
         *(
             (f"SemFlow, {steps} step{'s' * (steps > 1)}", result)
-            for steps, result in segmentation.by_steps.items()
+            for steps, result in sorted(segmentation.by_steps.items())
         ),
         ("colour classifier", metrics.baselines["color_classifier"]),
         ("discriminative U-Net, same size, same samples", metrics.baselines["unet"]),
@@ -102,7 +102,7 @@ def _tables(dataset: str, metrics: Metrics) -> list[str]:
                 f"| {steps} step{'s' * (steps > 1)} | {r.fd_mobilenetv2:.1f} | "
                 f"{r.kd_mobilenetv2:.4f} | {r.st_lpips_to_truth:.3f} | "
                 f"{r.roundtrip_miou_unet:.3f} |"
-                for steps, r in synthesis.by_steps.items()
+                for steps, r in sorted(synthesis.by_steps.items())
             ),
             f"| real images | {synthesis.floor_fd_mobilenetv2:.1f} | "
             f"{synthesis.floor_kd_mobilenetv2:.4f} | 0 | {real:.3f} |",
