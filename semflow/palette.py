@@ -1,4 +1,4 @@
-"""Labels to pseudo-masks (Eq. 7), their perturbation (Eq. 14), and back by the nearest anchor."""
+"""Labels to pseudo-masks (Eq. 7) and back by the nearest anchor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semflow.errors import UserError
-from semflow.params import BaseKPalette, PaletteParams
+from semflow.params.data import BaseKPalette, PaletteParams
+from semflow.perturbation import Grain
 
 IGNORE_INDEX = 255
 
@@ -24,6 +25,7 @@ class Palette:
         anchors: (K, 3) float32, grey levels in [0, 255]; row c is the colour of class c.
         ignore_color: (3,) float32, grey levels; the colour of pixels without a class.
         amplitude: beta of Eq. 14, grey levels.
+        grain: of the noise that the amplitude scales.
 
     Raises:
         ValueError: an amplitude that could carry a pixel over to another class.
@@ -32,6 +34,7 @@ class Palette:
     anchors: NDArray[np.float32]
     ignore_color: NDArray[np.float32]
     amplitude: float
+    grain: Grain
 
     def __post_init__(self) -> None:
         limit = largest_amplitude(self.anchors)
@@ -80,7 +83,9 @@ def make_palette(params: PaletteParams, num_classes: int) -> Palette:
             anchors = spread_anchors(num_classes)
         if params.class_order:
             anchors = reorder(anchors, params.class_order)
-        return Palette(anchors, np.asarray(params.ignore_color, np.float32), params.amplitude)
+        ignore_color = np.asarray(params.ignore_color, np.float32)
+        grain = Grain(params.noise_cell, params.noise_share)
+        return Palette(anchors, ignore_color, params.amplitude, grain)
     except ValueError as error:
         raise UserError(f"params.yaml: {error}") from None
 
@@ -164,17 +169,6 @@ def largest_amplitude(anchors: NDArray[np.float32]) -> float:
     taxicab = np.abs(difference).sum(axis=-1)
     bound = np.square(difference).sum(axis=-1)[taxicab > 0] / (2 * taxicab[taxicab > 0])
     return float(bound.min()) if bound.size else float("inf")
-
-
-def perturb(pseudo_mask: Tensor, noise: Tensor, amplitude: float) -> Tensor:
-    """Eq. 14, unclamped, ignored pixels included.
-
-    Args:
-        pseudo_mask: (N, 3, H, W) float in [-1, 1].
-        noise: the same shape, uniform in [-1, 1].
-        amplitude: beta in grey levels.
-    """
-    return pseudo_mask + noise * (amplitude / 127.5)
 
 
 def anchor_distances(image: Tensor, anchors: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ from torch import Tensor
 from semflow.errors import UserError
 from semflow.networks.latents import Autoencoder, decode, encode, to_pixels, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
-from semflow.networks.velocity import VelocityField
-from semflow.palette import Palette, nearest_anchor, perturb
+from semflow.networks.statistics import LatentStatistics
+from semflow.networks.velocity import PreconditionedField, VelocityField
+from semflow.palette import Palette, nearest_anchor
+from semflow.perturbation import Grain, draw_noise, perturb
 from semflow.solvers import SOLVERS, solve, uniform_grid
 
 
@@ -30,9 +32,12 @@ class SemFlowPipeline(DiffusionPipeline):
         vae: pixels <-> latents.
         unet: the backbone of v(x, t).
         null_prompt: the embedding of the empty prompt.
+        statistics: what the backbone is preconditioned by; None where it stands alone.
         anchors: (K, 3) grey levels, the colour of each class in the flow.
         ignore_color: grey levels of pixels without a class.
         amplitude: beta of Eq. 14, grey levels.
+        noise_cell: distance of the coarse noise's grid points, pixels.
+        noise_share: share of the amplitude that is coarse.
         class_names: K names.
         class_colors: (K, 3) display colours.
         image_size: height and width the model was trained at, pixels.
@@ -41,14 +46,19 @@ class SemFlowPipeline(DiffusionPipeline):
         solver: name of the default solver.
     """
 
+    _optional_components: ClassVar = ["statistics"]
+
     def __init__(
         self,
         vae: Autoencoder,
         unet: UNet2DConditionModel,
         null_prompt: NullPrompt,
+        statistics: LatentStatistics | None = None,
         anchors: list[list[float]] = [],  # noqa: B006
         ignore_color: list[float] = [0.0, 0.0, 0.0],  # noqa: B006
         amplitude: float = 0.0,
+        noise_cell: int = 1,
+        noise_share: float = 0.0,
         class_names: list[str] = [],  # noqa: B006
         class_colors: list[list[int]] = [],  # noqa: B006
         image_size: list[int] = [],  # noqa: B006
@@ -58,11 +68,13 @@ class SemFlowPipeline(DiffusionPipeline):
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
-        self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt)
+        self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt, statistics=statistics)
         self.register_to_config(
             anchors=anchors,
             ignore_color=ignore_color,
             amplitude=amplitude,
+            noise_cell=noise_cell,
+            noise_share=noise_share,
             class_names=class_names,
             class_colors=class_colors,
             image_size=image_size,
@@ -74,8 +86,9 @@ class SemFlowPipeline(DiffusionPipeline):
             np.asarray(anchors, np.float32).reshape(-1, 3),
             np.asarray(ignore_color, np.float32),
             amplitude,
+            Grain(noise_cell, noise_share),
         )
-        self._field = VelocityField(unet, null_prompt.embedding)
+        self.field = make_field(unet, null_prompt, statistics)
 
     @torch.no_grad()
     def segment(
@@ -133,8 +146,10 @@ class SemFlowPipeline(DiffusionPipeline):
             raise UserError(f"{error}; give label ids, not colours") from None
         if not 0 <= seed < 2**63:
             raise UserError(f"the seed must be in 0 .. 2**63 - 1, got {seed}")
-        noise = uniform_noise(range(len(batch)), masks.shape[1:3], seed).to(self.device)
-        pixels = self.synthesize_batch(masks.to(self.device), noise, num_steps, solver, amplitude)
+        noise = draw_noise(range(len(batch)), masks.shape[1:3], seed, self.palette.grain)
+        pixels = self.synthesize_batch(
+            masks.to(self.device), noise.to(self.device), num_steps, solver, amplitude
+        )
         return [Image.fromarray(array) for array in pixels.cpu().numpy()]
 
     @torch.no_grad()
@@ -157,7 +172,7 @@ class SemFlowPipeline(DiffusionPipeline):
         solver: str | None = None,
         amplitude: float | None = None,
     ) -> Tensor:
-        """Pseudo-masks (N, H, W, 3) uint8 and uniform noise (N, 3, H, W) in [-1, 1] -> pixels."""
+        """Pseudo-masks (N, H, W, 3) uint8 and noise (N, 3, H, W) in [-1, 1] -> pixels."""
         beta = self.config.amplitude if amplitude is None else amplitude
         x_1 = encode(self.vae, perturb(to_unit_range(pseudo_masks), noise, beta))
         steps = self.config.synthesize_steps if num_steps is None else num_steps
@@ -182,7 +197,7 @@ class SemFlowPipeline(DiffusionPipeline):
         return solve(self._velocity, x, uniform_grid(start, end, num_steps), SOLVERS[name])
 
     def _velocity(self, x: Tensor, t: float) -> Tensor:
-        velocity: Tensor = self._field(x, torch.full((len(x),), t, device=x.device))
+        velocity: Tensor = self.field(x, torch.full((len(x),), t, device=x.device))
         return velocity
 
     def _check_size(self, size: tuple[int, ...], what: str) -> None:
@@ -194,22 +209,12 @@ class SemFlowPipeline(DiffusionPipeline):
             )
 
 
-def uniform_noise(items: Sequence[int], size: Sequence[int], seed: int) -> Tensor:
-    """The perturbation's noise, item by item, so that a batch's size changes nothing.
-
-    Args:
-        items: N numbers; item i draws from (seed, i).
-        size: height and width.
-        seed: of all of them.
-
-    Returns:
-        (N, 3, H, W) float32, uniform in [-1, 1).
-    """
-    draws = [
-        np.random.Generator(np.random.Philox(key=[seed, item])).random((3, *size), dtype=np.float32)
-        for item in items
-    ]
-    return torch.from_numpy(np.stack(draws) * 2 - 1)
+def make_field(
+    unet: UNet2DConditionModel, null_prompt: NullPrompt, statistics: LatentStatistics | None
+) -> VelocityField | PreconditionedField:
+    """The velocity v(x, t) of a checkpoint's parts."""
+    field = VelocityField(unet, null_prompt.embedding)
+    return field if statistics is None else PreconditionedField(field, statistics)
 
 
 def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:

@@ -1,7 +1,8 @@
 """Stage `autoencoder`: from a folder, a hub, or trained on the shards -> one diffusers folder."""
 
 from semflow.networks.sources import obtain_autoencoder
-from semflow.params import DatasetParams, ScratchAutoencoder
+from semflow.params import DatasetParams
+from semflow.params.networks import ScratchAutoencoder
 from semflow.training.autoencoder import train_autoencoder
 from stages.entry import Folders, run
 

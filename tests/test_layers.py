@@ -13,7 +13,7 @@ from closure import ROOT, closure, imports_of, source_of
 # From the ground up. A module may import what lies below it and, in its own line, its own package.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("semflow.errors", "semflow.misfits", "semflow.torchvision_guard"),
-    ("semflow.params",),
+    ("semflow.params", "semflow.perturbation"),
     ("semflow.files", "semflow.palette", "semflow.solvers", "semflow.pictures"),
     ("semflow.packages", "semflow.datasets", "semflow.provenance", "semflow.scratch"),
     ("semflow.shards", "semflow.networks"),

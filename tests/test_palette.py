@@ -19,10 +19,10 @@ from semflow.palette import (
     largest_amplitude,
     make_palette,
     nearest_anchor,
-    perturb,
     spread_anchors,
 )
-from semflow.params import BaseKPalette, SpreadPalette
+from semflow.params.data import BaseKPalette, SpreadPalette
+from semflow.perturbation import perturb
 
 CORNERS = {(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)}
 

@@ -5,17 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from tiny import CLASSES, SIZE, random_images, random_label, same_weights
 
 import semflow
 from semflow.errors import UserError
-from semflow.pipeline import SemFlowPipeline, load_pipeline, uniform_noise
+from semflow.perturbation import draw_noise
+from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.solvers import SOLVERS
-
-seeds = st.integers(0, 2**62)
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -47,8 +44,8 @@ def test_without_motion_a_synthesis_is_the_perturbed_pseudo_mask(
     [plain] = still_pipeline.synthesize(label, amplitude=0.0)
     assert np.array_equal(np.asarray(plain), colors)
     [noisy] = still_pipeline.synthesize(label, seed=5)
-    noise = uniform_noise([0], label.shape, 5)[0].permute(1, 2, 0).numpy()
-    expected = np.clip(np.rint(colors + 40.0 * noise), 0, 255)
+    [noise] = draw_noise([0], label.shape, 5, still_pipeline.palette.grain)
+    expected = np.clip(np.rint(colors + 40.0 * noise.permute(1, 2, 0).numpy()), 0, 255)
     assert np.abs(levels(noisy) - expected).max() <= 1
     assert np.array_equal(still_pipeline.segment(noisy)[0][4:], label[4:])
 
@@ -121,7 +118,7 @@ def test_a_batch_of_three_equals_three_single_images(moving_pipeline: SemFlowPip
     masks = torch.from_numpy(
         np.stack([moving_pipeline.palette.colorize(random_label(seed)) for seed in range(3)])
     )
-    noise = uniform_noise(range(3), (SIZE, SIZE), 0)
+    noise = draw_noise(range(3), (SIZE, SIZE), 0, moving_pipeline.palette.grain)
     batch = moving_pipeline.synthesize_batch(masks, noise).int()
     for i in range(3):
         single = moving_pipeline.synthesize_batch(masks[i : i + 1], noise[i : i + 1]).int()
@@ -231,24 +228,3 @@ def test_a_checkpoint_with_damaged_weights_is_refused(
         weights.write_bytes(b"no weights")
     with pytest.raises(UserError):
         load_pipeline(tmp_path)
-
-
-@given(seeds, st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True))
-def test_the_noise_of_an_item_depends_on_nothing_but_seed_and_item(
-    seed: int, items: list[int]
-) -> None:
-    together = uniform_noise(items, (3, 5), seed)
-    assert together.shape == (len(items), 3, 3, 5)
-    assert together.dtype == torch.float32
-    assert float(together.min()) >= -1
-    assert float(together.max()) < 1
-    for row, item in zip(together, items, strict=True):
-        assert torch.equal(uniform_noise([item], (3, 5), seed)[0], row)
-    assert len(torch.unique(together.flatten(1), dim=0)) == len(items)
-    assert not torch.equal(uniform_noise(items, (3, 5), seed + 1), together)
-
-
-def test_noise_is_uniform() -> None:
-    noise = uniform_noise(range(20), (32, 32), 0)
-    assert float(noise.mean()) == pytest.approx(0, abs=0.01)
-    assert float(noise.var()) == pytest.approx(1 / 3, abs=0.01)

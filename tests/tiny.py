@@ -18,7 +18,10 @@ from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.palette import make_palette
-from semflow.params import BaseKPalette, DatasetParams, ScratchBackbone, SpreadPalette, read_params
+from semflow.params import DatasetParams, read_params
+from semflow.params.data import BaseKPalette, SpreadPalette
+from semflow.params.learning import Preconditioning
+from semflow.params.networks import ScratchBackbone
 from semflow.pipeline import SemFlowPipeline
 from semflow.training.samples import TrainingSample
 
@@ -51,6 +54,8 @@ def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -
         scheme="spread",
         class_order=() if class_order is None else tuple(class_order),
         amplitude=amplitude,
+        noise_cell=8,
+        noise_share=0.5,
         ignore_color=GREY,
     )
 
@@ -63,6 +68,8 @@ def base_k_palette(k: int, spacing: float, amplitude: float) -> BaseKPalette:
         k=k,
         spacing=spacing,
         amplitude=amplitude,
+        noise_cell=8,
+        noise_share=0.5,
         ignore_color=GREY,
     )
 
@@ -155,6 +162,7 @@ def tiny_params() -> DatasetParams:
                 update={
                     "probability_at_image": 0.4,
                     "probability_at_mask": 0.15,
+                    "preconditioning": Preconditioning(samples=4, loss_power=0.5),
                     "posterior": "sample",
                     "velocity_loss_weight": 1.0,
                     "anchor_loss_weight": 0.5,
@@ -211,6 +219,8 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         amplitude=palette.amplitude,
+        noise_cell=palette.grain.cell,
+        noise_share=palette.grain.share,
         class_names=list(CLASSES.names),
         class_colors=[list(color) for color in CLASSES.colors],
         image_size=[SIZE, SIZE],

@@ -16,7 +16,7 @@ from PIL import Image
 
 from semflow.datasets.base import ClassTable, Sample
 from semflow.errors import UserError
-from semflow.params import EarthIndex
+from semflow.params.data import EarthIndex
 
 IMAGE_FILE = "bmng.jpg"
 LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"

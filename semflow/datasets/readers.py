@@ -6,7 +6,7 @@ from pathlib import Path
 
 from semflow.datasets.base import Reader
 from semflow.datasets.earth import EarthReader
-from semflow.params import EarthIndex
+from semflow.params.data import EarthIndex
 
 
 def open_reader(raw: Path, params: EarthIndex) -> Reader:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from semflow.params import Flow
+from semflow.params.learning import Flow
 
 
 @dataclass(frozen=True)

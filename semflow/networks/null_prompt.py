@@ -8,7 +8,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from semflow.errors import UserError
-from semflow.params import HubSource
+from semflow.params.networks import HubSource
 
 
 class NullPrompt(ModelMixin, ConfigMixin):

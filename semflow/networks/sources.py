@@ -13,7 +13,7 @@ from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import Autoencoder
 from semflow.networks.null_prompt import NullPrompt, clip_null_prompt
 from semflow.networks.velocity import scratch_unet
-from semflow.params import FolderSource, HubSource, ScratchBackbone
+from semflow.params.networks import FolderSource, HubSource, ScratchBackbone
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

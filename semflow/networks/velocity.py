@@ -7,7 +7,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from semflow.networks.autoencoder import zero_
-from semflow.params import ScratchBackbone
+from semflow.networks.statistics import LatentStatistics
+from semflow.params.networks import ScratchBackbone
 
 TIMESTEPS = 1000
 """Stable Diffusion's embedding was trained on t in [0, 1000); ours is t * 1000, as a float."""
@@ -31,11 +32,42 @@ class VelocityField(nn.Module):
         self.register_buffer("null_prompt", null_prompt, persistent=False)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> velocity, float32."""
+        """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> the U-Net's answer, float32."""
         x = x.contiguous(memory_format=torch.channels_last)
         prompt = self.null_prompt.expand(len(x), -1, -1)
         velocity: Tensor = self.unet(x, t * TIMESTEPS, prompt, return_dict=False)[0]
         return velocity.float()
+
+
+class PreconditionedField(nn.Module):
+    """The least-squares linear velocity plus a backbone's correction of what it leaves.
+
+    The two ends differ in scale a hundredfold and more from channel to channel. A small backbone
+    from scratch would spend its training on carrying its input through, and its precision on the
+    largest channels; here it sees inputs of like size and answers in units of the remaining error.
+
+    Args:
+        field: the backbone.
+        statistics: of the latents that it is trained on.
+    """
+
+    def __init__(self, field: VelocityField, statistics: LatentStatistics) -> None:
+        super().__init__()
+        self.field = field
+        self.statistics = statistics
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> velocity, float32."""
+        known = self.statistics.on_path(t)
+        centred = x - known.mean[:, :, None, None]
+        # Only the root of the deviation: full whitening would show channels that carry nothing but
+        # noise as large as those that carry the image.
+        correction = self.field(centred * known.deviation.rsqrt()[:, :, None, None], t)
+        linear = torch.einsum("nij,njhw->nihw", known.gain, centred)
+        velocity: Tensor = (
+            known.drift[:, None, None] + linear + correction * known.residual[:, :, None, None]
+        )
+        return velocity
 
 
 def scratch_unet(

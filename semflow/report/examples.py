@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from semflow.params import Report
+from semflow.params.measuring import Report
 from semflow.report.content import Example
 from semflow.shards.tar import ShardFolder, png_pixels
 

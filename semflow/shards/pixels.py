@@ -15,7 +15,7 @@ from PIL import Image
 from semflow.datasets.base import Reader, Sample
 from semflow.files import whole_folder, write_json
 from semflow.palette import Palette
-from semflow.params import Shards
+from semflow.params.data import Shards
 from semflow.shards.index import Index
 from semflow.shards.manifest import Manifest, write_manifest
 from semflow.shards.tar import Record, png_bytes, write_shards

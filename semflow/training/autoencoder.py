@@ -14,7 +14,7 @@ from tqdm import tqdm
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import to_unit_range
 from semflow.palette import IGNORE_INDEX, anchor_distances
-from semflow.params import ScratchAutoencoder
+from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
@@ -41,22 +41,9 @@ def train_autoencoder(dataset: str, params: ScratchAutoencoder, pixels: Path) ->
     folder = ShardFolder(manifest)
     num_classes = len(class_table(manifest.about["classes"]).names)
     generator = np.random.default_rng(params.seed)
-    torch.manual_seed(params.seed)
-    autoencoder = PatchAutoencoder(
-        params.patch_size,
-        params.latent_channels,
-        params.encoder_channels,
-        params.encoder_blocks,
-        params.decoder_channels,
-        params.decoder_blocks,
-    )
+    autoencoder = _new_autoencoder(params)
     autoencoder.set_linear_path(_pca_basis(folder, num_classes, autoencoder, generator))
-    optimizer = torch.optim.AdamW(
-        autoencoder.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, params.learning_rate, total_steps=max(params.steps, 1), pct_start=0.05
-    )
+    optimizer, schedule = _optimizer(autoencoder, params)
     log = value_log(dataset, "autoencoder")
     for step in tqdm(range(params.steps), desc="autoencoder", unit=" steps", mininterval=5):
         losses = _losses(autoencoder, folder, num_classes, params, generator)
@@ -69,6 +56,30 @@ def train_autoencoder(dataset: str, params: ScratchAutoencoder, pixels: Path) ->
             log(step + 1, {name: float(value.detach()) for name, value in losses.items()})
     autoencoder.register_to_config(scaling_factor=_scaling_factor(autoencoder, folder))
     return autoencoder.eval()
+
+
+def _new_autoencoder(params: ScratchAutoencoder) -> PatchAutoencoder:
+    torch.manual_seed(params.seed)
+    return PatchAutoencoder(
+        params.patch_size,
+        params.latent_channels,
+        params.encoder_channels,
+        params.encoder_blocks,
+        params.decoder_channels,
+        params.decoder_blocks,
+    )
+
+
+def _optimizer(
+    autoencoder: PatchAutoencoder, params: ScratchAutoencoder
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    optimizer = torch.optim.AdamW(
+        autoencoder.parameters(), lr=params.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, params.learning_rate, total_steps=max(params.steps, 1), pct_start=0.05
+    )
+    return optimizer, schedule
 
 
 def _losses(

@@ -9,24 +9,29 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from semflow.errors import UserError
 from semflow.files import whole_folder
+from semflow.networks.latents import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
-from semflow.networks.velocity import VelocityField
+from semflow.networks.statistics import LatentStatistics, latent_statistics
 from semflow.palette import make_palette
 from semflow.params import DatasetParams
+from semflow.params.learning import Flow
+from semflow.perturbation import draw_noise
 from semflow.pictures import picture_grid
-from semflow.pipeline import SemFlowPipeline, uniform_noise
+from semflow.pipeline import SemFlowPipeline
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest, verify_shards
 from semflow.shards.tar import ShardFolder, png_pixels
 from semflow.training.logs import log_folder, value_log
 from semflow.training.loop import Progress, optimise
-from semflow.training.loss import flow_losses
+from semflow.training.loss import end_points, flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 GRID_SAMPLES = 8
+STATISTICS_BATCH = 64
 
 
 def train_flow(
@@ -56,19 +61,19 @@ def train_flow(
         cpu=not torch.cuda.is_available(), mixed_precision=params.train.mixed_precision
     )
     samples = open_training_samples(dataset, params, pixels, latents)
-    pipeline = new_pipeline(params, pixels, autoencoder_folder, backbone).to(accelerator.device)
-    field = VelocityField(pipeline.unet.train(), pipeline.null_prompt.embedding)
-    anchors = pipeline.palette.anchor_tensor().to(accelerator.device)
+    pipeline = new_pipeline(params, pixels, autoencoder_folder, backbone, samples)
+    pipeline.to(accelerator.device)
+    pipeline.unet.train()
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         losses = flow_losses(
-            model, pipeline.vae, anchors, batch, params.flow, params.palette.amplitude
+            model, pipeline.vae, pipeline.statistics, pipeline.palette, batch, params.flow
         )
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     grid = SampleGrid(pipeline, ShardFolder(read_manifest(pixels / "val")), log_folder(dataset))
-    progress = Progress("train", value_log(dataset, "train"), lambda step, _: grid.save(step))
-    optimise(field, loss_of, samples, params.train, accelerator, progress)
+    progress = Progress("train", value_log(dataset, "train"), grid.save)
+    optimise(pipeline.field, loss_of, samples, params.train, accelerator, progress)
     if accelerator.is_main_process:
         with whole_folder(out) as folder:
             pipeline.to("cpu").save_pretrained(folder)
@@ -101,18 +106,26 @@ def open_training_samples(
 
 
 def new_pipeline(
-    params: DatasetParams, pixels: Path, autoencoder_folder: Path, backbone: Path
+    params: DatasetParams,
+    pixels: Path,
+    autoencoder_folder: Path,
+    backbone: Path,
+    samples: TrainingSamples,
 ) -> SemFlowPipeline:
     """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
     classes = class_table(read_manifest(pixels / "train").about["classes"])
-    palette = make_palette(params.palette, len(classes.names))
+    palette = samples.palette
+    autoencoder = load_autoencoder(autoencoder_folder)
     return SemFlowPipeline(
-        vae=load_autoencoder(autoencoder_folder),
+        vae=autoencoder,
         unet=load_unet(backbone / "unet"),
         null_prompt=load_null_prompt(backbone / "null_prompt"),
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
+        statistics=first_statistics(samples, autoencoder, params.flow),
         amplitude=palette.amplitude,
+        noise_cell=palette.grain.cell,
+        noise_share=palette.grain.share,
         class_names=list(classes.names),
         class_colors=[list(color) for color in classes.colors],
         image_size=list(params.shards.image_size),
@@ -120,6 +133,22 @@ def new_pipeline(
         synthesize_steps=params.inference.synthesize_steps,
         solver=params.inference.solver,
     )
+
+
+def first_statistics(
+    samples: TrainingSamples, autoencoder: Autoencoder, params: Flow
+) -> LatentStatistics | None:
+    """Statistics of the training order's first samples; None where the backbone stands alone."""
+    if params.preconditioning is None:
+        return None
+    positions = torch.arange(params.preconditioning.samples).split(STATISTICS_BATCH)
+    amplitude = samples.palette.amplitude
+    pairs = [
+        end_points(autoencoder, batch, params.posterior, amplitude)
+        for batch in DataLoader(samples, batch_sampler=[part.tolist() for part in positions])
+    ]
+    x_0, x_1 = (torch.cat(ends) for ends in zip(*pairs, strict=True))
+    return latent_statistics(x_0, x_1)
 
 
 class SampleGrid:
@@ -139,7 +168,8 @@ class SampleGrid:
         device = pipeline.device
         images = torch.from_numpy(np.stack(self._images)).to(device)
         masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
-        noise = uniform_noise(range(len(masks)), masks.shape[1:3], seed=0).to(device)
+        grain = pipeline.palette.grain
+        noise = draw_noise(range(len(masks)), masks.shape[1:3], 0, grain).to(device)
         segmented = pipeline.segment_batch(images).cpu().numpy()
         synthesized = pipeline.synthesize_batch(masks, noise).cpu().numpy()
         rows = [

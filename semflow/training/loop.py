@@ -13,18 +13,18 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from semflow.errors import UserError
-from semflow.params import Train
+from semflow.params.learning import Train
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.state import TrainingState, new_state
 
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
 """Scalars of a batch by name; "loss" is the one that is minimised."""
 
-Watch = Callable[[int, nn.Module], None]
-"""Called with the step and the averaged model, on the main process, every `sample_every` steps."""
+Watch = Callable[[int], None]
+"""Called with the step while the model holds its average, on the main process."""
 
 
-def watch_nothing(_step: int, _model: nn.Module) -> None:
+def watch_nothing(_step: int) -> None:
     """For a model that no one looks at while it trains."""
 
 
@@ -35,7 +35,7 @@ class Progress:
     Args:
         name: stands before the progress bar.
         log: receives (step, values) every `log_every` steps.
-        watch: looks at the averaged model now and then.
+        watch: looks at the averaged model every `sample_every` steps.
     """
 
     name: str
@@ -147,6 +147,6 @@ def _watch_average(state: TrainingState, accelerator: Accelerator, watch: Watch)
     state.average.store(parameters)
     state.average.copy_to(parameters)
     state.model.eval()
-    watch(state.step, state.model)
+    watch(state.step)
     state.model.train()
     state.average.restore(parameters)

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from semflow.formulations.semflow import draw_t, mask_estimate, path_sample
 from semflow.networks.latents import Autoencoder, decode, encode, latents_from_moments
-from semflow.palette import IGNORE_INDEX, anchor_distances, perturb
-from semflow.params import Flow
+from semflow.networks.statistics import LatentStatistics
+from semflow.palette import IGNORE_INDEX, Palette, anchor_distances
+from semflow.params.learning import Flow
+from semflow.perturbation import perturb
 from semflow.training.samples import TrainingSample
 
 
@@ -26,39 +28,61 @@ class Losses(NamedTuple):
 def flow_losses(
     field: nn.Module,
     autoencoder: Autoencoder,
-    anchors: Tensor,
+    statistics: LatentStatistics | None,
+    palette: Palette,
     batch: TrainingSample,
     params: Flow,
-    amplitude: float,
 ) -> Losses:
     """Both terms on one batch.
 
     Args:
-        field: v(x, t), a VelocityField or its distributed wrapper.
+        field: v(x, t) or its distributed wrapper.
         autoencoder: encodes the perturbed pseudo-masks and decodes the one-step estimate.
-        anchors: (K, 3) in [-1, 1].
+        statistics: what the field is preconditioned by, if anything.
+        palette: whose anchors and amplitude hold.
         batch: on the field's device.
         params: weights and draws.
-        amplitude: beta of Eq. 14, grey levels.
     """
-    noise = batch["moments_noise"] if params.posterior == "sample" else None
-    x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
-    with torch.no_grad():
-        mask = perturb(batch["pseudo_mask"], batch["mask_noise"], amplitude)
-        x_1 = encode(autoencoder, mask)
+    x_0, x_1 = end_points(autoencoder, batch, params.posterior, palette.amplitude)
     path = path_sample(x_0, x_1, draw_t(batch["uniform"], params))
     velocity = field(path.x_t, path.t)
-    velocity_loss = F.mse_loss(velocity, path.velocity)
+    error = velocity - path.velocity
+    if statistics is not None and params.preconditioning is not None:
+        scale = statistics.on_path(path.t).residual ** params.preconditioning.loss_power
+        error = error / scale[:, :, None, None]
+    velocity_loss = error.square().mean()
     anchor_loss = torch.zeros_like(velocity_loss)
     at_image = path.t == 0
     if params.anchor_loss_weight > 0 and bool(at_image.any()):
         # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
         estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t)[at_image])
+        anchors = palette.anchor_tensor().to(estimate.device)
         anchor_loss = anchor_cross_entropy(
             estimate, batch["label"][at_image], anchors, params.anchor_temperature
         )
     total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
     return Losses(total, velocity_loss.detach(), anchor_loss.detach())
+
+
+@torch.no_grad()
+def end_points(
+    autoencoder: Autoencoder, batch: TrainingSample, posterior: str, amplitude: float
+) -> tuple[Tensor, Tensor]:
+    """The two ends of each sample's path.
+
+    Args:
+        autoencoder: encodes the perturbed pseudo-masks.
+        batch: on the autoencoder's device.
+        posterior: "sample" draws x_0 from its posterior, "mode" takes the mean.
+        amplitude: beta of Eq. 14, grey levels.
+
+    Returns:
+        x_0 and x_1, (N, C, h, w) each.
+    """
+    noise = batch["moments_noise"] if posterior == "sample" else None
+    x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
+    mask = perturb(batch["pseudo_mask"], batch["mask_noise"], amplitude)
+    return x_0, encode(autoencoder, mask)
 
 
 def anchor_cross_entropy(

@@ -24,7 +24,7 @@ class TrainingSample(TypedDict):
     moments_noise: (C, h, w) float32 standard normal.
     label: (H, W) int64 ids.
     pseudo_mask: (3, H, W) float32 in [-1, 1].
-    mask_noise: (3, H, W) float32 uniform in [-1, 1).
+    mask_noise: (3, H, W) float32 in [-1, 1).
     uniform: () float32 in [0, 1), what t is drawn from.
     """
 
@@ -68,8 +68,10 @@ class TrainingSamples(Dataset[TrainingSample]):
             label = self._mirror(label)
         channels, height, width = moments.shape
         pseudo_mask = self.palette.colorize(label).astype(np.float32) / 127.5 - 1
-        mask_noise = draws.random((3, *label.shape), dtype=np.float32) * 2 - 1
         moments_noise = draws.standard_normal((channels // 2, height, width), dtype=np.float32)
+        uniform = draws.random(dtype=np.float32)
+        # Drawn last: its grain, which decides how many numbers it takes, changes no other draw.
+        mask_noise = self.palette.grain.draw(draws, label.shape)
         return TrainingSample(
             index=torch.tensor(index),
             moments=torch.from_numpy(moments),
@@ -77,7 +79,7 @@ class TrainingSamples(Dataset[TrainingSample]):
             label=torch.from_numpy(label.astype(np.int64)),
             pseudo_mask=torch.from_numpy(pseudo_mask).permute(2, 0, 1),
             mask_noise=torch.from_numpy(mask_noise),
-            uniform=torch.tensor(draws.random(dtype=np.float32)),
+            uniform=torch.tensor(uniform),
         )
 
     def _mirror(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from semflow.params import Train
+from semflow.params.learning import Train
 
 
 @dataclass

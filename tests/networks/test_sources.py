@@ -18,7 +18,7 @@ from semflow.networks.sources import (
     obtain_backbone,
 )
 from semflow.networks.velocity import scratch_unet
-from semflow.params import FolderSource
+from semflow.params.networks import FolderSource
 
 ANOTHER = "0" * 64
 

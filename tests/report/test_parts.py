@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
-from semflow.params import DatasetParams, Report
+from semflow.params import DatasetParams
+from semflow.params.measuring import Report
 from semflow.report.bars import ClassBars, class_bars
 from semflow.report.charts import StepsChart, nice_ticks, steps_chart
 from semflow.report.examples import make_examples, spread

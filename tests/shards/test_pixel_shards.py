@@ -19,7 +19,8 @@ from tiny import CLASSES, SIZE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, TinyDa
 from semflow.datasets.base import Sample
 from semflow.files import sha256_of
 from semflow.palette import Palette, make_palette
-from semflow.params import DatasetParams, Shards
+from semflow.params import DatasetParams
+from semflow.params.data import Shards
 from semflow.shards.index import read_index
 from semflow.shards.manifest import read_manifest
 from semflow.shards.pixels import resize, write_pixel_shards
@@ -148,7 +149,7 @@ def test_digests_follow_image_and_label_and_not_the_palette(
     tmp_path: Path,
 ) -> None:
     index = read_index(dataset.index)
-    other = Palette(palette.anchors[::-1], palette.ignore_color, palette.amplitude)
+    other = Palette(palette.anchors[::-1], palette.ignore_color, 0.0, palette.grain)
     write_pixel_shards(
         index, reader, other, params.shards, tmp_path / "shards", tmp_path / "digests.json"
     )

@@ -12,7 +12,7 @@ from tiny import CHANNELS, PATCH, TinyDataset, same_weights
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import decode, encode, to_unit_range
-from semflow.params import ScratchAutoencoder
+from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
 from semflow.training.autoencoder import color_labels, random_colors, train_autoencoder

@@ -6,14 +6,23 @@ from collections.abc import Callable
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, CHANNELS, TRAIN_SAMPLES, TinyDataset, same_weights
+from tiny import (
+    BACKBONE,
+    CHANNELS,
+    TRAIN_SAMPLES,
+    TinyDataset,
+    same_weights,
+    spread_palette,
+)
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.params import DatasetParams, Train
+from semflow.palette import make_palette
+from semflow.params import DatasetParams
+from semflow.params.learning import Train
 from semflow.training.flow import open_training_samples
 from semflow.training.loop import Progress, Watch, optimise
 from semflow.training.loss import flow_losses
@@ -52,7 +61,7 @@ def run(
     loss_of: LossOf,
     samples: TrainingSamples,
     settings: Train,
-    watch: Watch = lambda _step, _model: None,
+    watch: Watch = lambda _step: None,
 ) -> Log:
     """Optimises the model in place and returns what was logged."""
     log: Log = []
@@ -149,11 +158,11 @@ def test_who_watches_sees_the_average_and_disturbs_nothing(
     )
     seen: list[tuple[int, float, bool]] = []
 
-    def watch(step: int, model: nn.Module) -> None:
-        assert isinstance(model, Number)
-        seen.append((step, model.number(), model.training))
-
     watched, alone = Number(3.0), Number(3.0)
+
+    def watch(step: int) -> None:
+        seen.append((step, watched.number(), watched.training))
+
     run(watched, pull, samples, settings, watch)
     run(alone, pull, samples, settings.model_copy(update={"sample_every": 1000}))
     assert watched.number() == alone.number()
@@ -190,11 +199,11 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_keys(
 
 @pytest.fixture
 def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
-    anchors = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [-1, 0, 1], [1, 0, -1]])
+    palette = make_palette(spread_palette(amplitude=10.0), 4)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         assert isinstance(model, VelocityField)
-        losses = flow_losses(model, autoencoder, anchors, batch, params.flow, 10.0)
+        losses = flow_losses(model, autoencoder, None, palette, batch, params.flow)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     return loss_of
@@ -212,7 +221,7 @@ def test_the_flow_learns_a_tiny_data_set(
     with torch.no_grad():
         before = flow_loss(field, batch)
         settings = params.train.model_copy(
-            update={"steps": 60, "batch_size": 5, "learning_rate": 0.01}
+            update={"steps": 100, "batch_size": 5, "learning_rate": 0.01}
         )
     run(field, flow_loss, samples, settings)
     with torch.no_grad():

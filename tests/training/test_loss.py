@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,10 +12,14 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.statistics import latent_statistics
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.params import DatasetParams, Flow
+from semflow.palette import Palette
+from semflow.params import DatasetParams
+from semflow.params.learning import Flow, Preconditioning
+from semflow.perturbation import Grain
 from semflow.training.flow import open_training_samples
-from semflow.training.loss import anchor_cross_entropy, flow_losses
+from semflow.training.loss import anchor_cross_entropy, end_points, flow_losses
 from semflow.training.samples import TrainingSample
 
 BLACK_AND_WHITE = torch.tensor([[-1.0, -1, -1], [1, 1, 1]])
@@ -86,6 +91,7 @@ def field() -> VelocityField:
 
 ANCHORS = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [-1, 0, 1], [1, 0, -1]])
 AMPLITUDE = 40.0
+COLORS = Palette(((ANCHORS + 1) * 127.5).numpy(), np.zeros(3, np.float32), AMPLITUDE, Grain(4, 0.5))
 
 
 def expected_losses(
@@ -136,7 +142,7 @@ def test_both_terms_equal_the_formulas_written_out_again(
         update={"posterior": posterior, "anchor_temperature": 0.7, "velocity_loss_weight": 2.0}
     )
     with torch.no_grad():
-        found = flow_losses(field, autoencoder, ANCHORS, batch, settings, AMPLITUDE)
+        found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
         velocity, anchor = expected_losses(field, autoencoder, batch, settings)
     assert float(found.velocity) == pytest.approx(velocity, rel=1e-4)
     assert float(found.anchor) == pytest.approx(anchor, rel=1e-4)
@@ -150,7 +156,7 @@ def test_without_its_weight_the_anchor_term_is_zero_and_nothing_is_decoded(
     params: DatasetParams,
 ) -> None:
     settings = params.flow.model_copy(update={"anchor_loss_weight": 0.0})
-    found = flow_losses(field, autoencoder, ANCHORS, batch, settings, AMPLITUDE)
+    found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
     assert float(found.anchor) == 0
     assert torch.equal(found.total, found.velocity)
 
@@ -162,7 +168,7 @@ def test_at_the_mask_the_anchor_term_teaches_nothing(
     params: DatasetParams,
 ) -> None:
     batch["uniform"] = torch.full((6,), 0.99)
-    found = flow_losses(field, autoencoder, ANCHORS, batch, params.flow, AMPLITUDE)
+    found = flow_losses(field, autoencoder, None, COLORS, batch, params.flow)
     assert float(found.anchor) == 0
     assert float(found.velocity) > 0
 
@@ -178,7 +184,7 @@ def test_both_terms_train_the_backbone_and_only_it(
             update={"velocity_loss_weight": weights[0], "anchor_loss_weight": weights[1]}
         )
         field.zero_grad()
-        found = flow_losses(field, autoencoder, ANCHORS, batch, settings, AMPLITUDE)
+        found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
         found.total.backward()
         assert field.unet.conv_out.weight.grad is not None
         assert float(field.unet.conv_out.weight.grad.norm()) > 1e-4
@@ -201,5 +207,29 @@ def test_a_field_that_knows_the_velocity_has_no_velocity_loss(
         def forward(self, _x: Tensor, _t: Tensor) -> Tensor:
             return truth
 
-    found = flow_losses(Knowing(), autoencoder, ANCHORS, one, params.flow, AMPLITUDE)
+    found = flow_losses(Knowing(), autoencoder, None, COLORS, one, params.flow)
     assert float(found.velocity) == pytest.approx(0, abs=1e-10)
+
+
+def test_a_preconditioned_velocity_loss_is_measured_in_units_of_what_is_left(
+    batch: TrainingSample,
+    field: VelocityField,
+    autoencoder: PatchAutoencoder,
+    params: DatasetParams,
+) -> None:
+    x_0, x_1 = end_points(autoencoder, batch, "mode", AMPLITUDE)
+    statistics = latent_statistics(x_0, x_1)
+    batch["uniform"] = torch.full((6,), 0.99)  # all at the mask
+    residual = statistics.on_path(torch.ones(1)).residual
+    with torch.no_grad():
+        error = (field(x_1, torch.ones(6)) - (x_1 - x_0)).square().mean(dim=(0, 2, 3))
+    for power in (0.0, 0.5, 1.0):
+        settings = params.flow.model_copy(
+            update={
+                "posterior": "mode",
+                "preconditioning": Preconditioning(samples=1, loss_power=power),
+            }
+        )
+        found = flow_losses(field, autoencoder, statistics, COLORS, batch, settings)
+        expected = float((error / residual ** (2 * power)).mean())
+        assert float(found.velocity) == pytest.approx(expected, rel=1e-4)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semflow.formulations.semflow import draw_t, mask_estimate, path_sample
-from semflow.params import Flow
+from semflow.params.learning import Flow
 
 
 def flow(at_image: float, at_mask: float) -> Flow:
@@ -15,6 +15,7 @@ def flow(at_image: float, at_mask: float) -> Flow:
         probability_at_image=at_image,
         probability_at_mask=at_mask,
         posterior="sample",
+        preconditioning=None,
         velocity_loss_weight=1.0,
         anchor_loss_weight=0.0,
         anchor_temperature=1.0,

@@ -108,7 +108,6 @@ def test_noise_is_drawn_from_the_distributions_of_the_design(samples: TrainingSa
     assert float(mask_noise.min()) >= -1
     assert float(mask_noise.max()) < 1
     assert float(mask_noise.mean()) == pytest.approx(0, abs=0.02)
-    assert float(mask_noise.var()) == pytest.approx(1 / 3, abs=0.02)
     moments_noise = torch.stack([sample["moments_noise"] for sample in drawn])
     assert float(moments_noise.mean()) == pytest.approx(0, abs=0.05)
     assert float(moments_noise.std()) == pytest.approx(1, abs=0.05)

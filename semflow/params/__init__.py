@@ -1,0 +1,107 @@
+"""The schema of params.yaml: every key, its bounds and its unit. No key has a default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from semflow.errors import UserError
+from semflow.misfits import describe_misfit, nearest_name
+from semflow.params.data import EarthIndex, Latents, PaletteParams, Shards
+from semflow.params.fields import Block
+from semflow.params.learning import Baseline, Flow, Inference, Train
+from semflow.params.measuring import Evaluate, Report
+from semflow.params.networks import AutoencoderParams, BackboneParams
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class DatasetParams(Block):
+    """Everything one data set's road from raw files to report depends on."""
+
+    index: EarthIndex
+    shards: Shards
+    palette: PaletteParams
+    autoencoder: AutoencoderParams
+    backbone: BackboneParams
+    latents: Latents
+    flow: Flow
+    train: Train
+    inference: Inference
+    baseline: Baseline
+    evaluate: Evaluate
+    report: Report
+
+    @model_validator(mode="after")
+    def _defaults_are_measured(self) -> Self:
+        for default, measured in (
+            (self.inference.segment_steps, self.evaluate.segmentation_steps),
+            (self.inference.synthesize_steps, self.evaluate.synthesis_steps),
+        ):
+            if default not in measured:
+                raise ValueError(f"inference uses {default} steps, evaluate measures {measured}")
+        return self
+
+
+class Params(BaseModel):
+    """The whole of params.yaml.
+
+    `recipes` are named override sets: recipe -> data set -> a partial block. They are validated
+    when `semflow use` merges them, against the block they override.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    datasets: tuple[Literal["earth"], ...] = Field(min_length=1)
+    recipes: dict[str, dict[str, dict[str, Any]]]
+    earth: DatasetParams
+
+    def dataset(self, name: str) -> DatasetParams:
+        """The block of one data set.
+
+        Raises:
+            UserError: there is no such data set.
+        """
+        known = [field for field in type(self).model_fields if field not in _NOT_DATASETS]
+        if name not in known:
+            raise UserError(f"unknown data set {name!r}; {nearest_name(name, known)}")
+        block: DatasetParams = getattr(self, name)
+        return block
+
+
+_NOT_DATASETS = ("datasets", "recipes")
+
+
+def read_params(path: Path = PARAMS_FILE) -> Params:
+    """Reads and validates a parameter file.
+
+    Raises:
+        UserError: the file is absent, is not YAML, or does not fit the schema.
+    """
+    try:
+        values = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} not found; run from the repository's root") from None
+    except YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    return validate_params(values, path.name)
+
+
+def validate_params(values: object, source: str) -> Params:
+    """Holds plain values against the schema.
+
+    Args:
+        values: what a YAML parser returned.
+        source: named in errors, for instance "params.yaml".
+
+    Raises:
+        UserError: naming the first misfit: where, what came, what is allowed.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{source}: {describe_misfit(error, values, Params)}") from None

@@ -1,0 +1,30 @@
+"""Blocks about what is measured and shown."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from semflow.params.fields import Block, Positive, Seed, Steps
+
+
+class Evaluate(Block):
+    """Both directions over the val split."""
+
+    seed: Seed
+    samples: Positive = Field(description="val samples, spread evenly; all where fewer exist")
+    batch_size: Positive
+    segmentation_steps: Steps = Field(description="numbers of solver steps measured")
+    synthesis_steps: Steps = Field(description="numbers of solver steps measured")
+    diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")
+    diversity_labels: Positive = Field(description="labels that diversity is measured on")
+
+
+class Report(Block):
+    """The HTML page."""
+
+    examples: Positive = Field(description="val samples shown")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
+        description="of the syntheses shown for each"
+    )
