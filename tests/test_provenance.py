@@ -27,8 +27,9 @@ def test_every_part_changes_the_fingerprint(part: str) -> None:
 
 
 def test_inputs_are_hashed_file_by_file_and_shard_folders_by_their_manifests(
-    workspace: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     weights, shards = Path("models/unet"), Path("shards/train")
     for folder in (weights, shards):
         folder.mkdir(parents=True)
