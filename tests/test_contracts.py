@@ -12,6 +12,8 @@ from closure import ROOT, closure
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+import semflow.baselines.train
+import semflow.training.flow
 from semflow.params import DatasetParams, Params
 from stages.entry import Folders
 
@@ -175,6 +177,19 @@ def test_the_baseline_depends_on_all_of_train_but_its_learning_rate() -> None:
     assert isinstance(train, type)
     assert issubclass(train, BaseModel)
     assert listed == set(train.model_fields) - {"learning_rate"}
+
+
+@pytest.mark.parametrize(
+    ("name", "included"),
+    [("train", semflow.training.flow.PARAMETERS), ("baseline", semflow.baselines.train.PARAMETERS)],
+)
+def test_the_parameters_in_a_models_provenance_are_those_that_make_its_stage_stale(
+    name: str, included: dict[str, Any]
+) -> None:
+    noted = set()
+    for block, fields in included.items():
+        noted |= {block} if fields is True else {f"{block}.{field}" for field in fields}
+    assert {f"{ITEM}.{path}" for path in noted} == set(STAGES[name]["params"])
 
 
 def test_the_paths_of_dvc_yaml_are_those_of_the_stages() -> None:

@@ -20,7 +20,8 @@ from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import VelocityField
 from semflow.palette import IGNORE_INDEX
 from semflow.params import DatasetParams
-from semflow.training.logs import value_log
+from semflow.training.checkpoints import Checkpoints
+from semflow.training.logs import TrainingLog
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 
@@ -70,6 +71,8 @@ def train_segmenter(
     autoencoder: Autoencoder,
     backbone: UNet2DConditionModel,
     null_prompt: NullPrompt,
+    accelerator: Accelerator,
+    checkpoints: Checkpoints,
 ) -> UNet2DConditionModel:
     """Trains on as many samples as the flow sees, in the same order.
 
@@ -80,15 +83,14 @@ def train_segmenter(
         autoencoder: its scaling factor is used.
         backbone: whose shape is taken.
         null_prompt: of the backbone.
+        accelerator: spreads the work.
+        checkpoints: where to go on from.
     """
     size = params.shards.image_size
     moments = samples[0]["moments"]
     patch_size = size[0] // moments.shape[1]
     num_classes = samples.palette.num_classes
     unet = classifying_unet(backbone, num_classes, patch_size, params.baseline.seed)
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision=params.train.mixed_precision
-    )
     segmenter = Segmenter(unet, null_prompt, autoencoder.config.scaling_factor)
     segmenter.to(accelerator.device)
 
@@ -99,8 +101,8 @@ def train_segmenter(
         return {"loss": F.cross_entropy(logits, batch["label"], ignore_index=IGNORE_INDEX)}
 
     settings = params.train.model_copy(update={"learning_rate": params.baseline.learning_rate})
-    progress = Progress("baseline", value_log(dataset, "baseline"), watch_nothing)
-    optimise(segmenter, loss_of, samples, settings, accelerator, progress)
+    progress = Progress("baseline", TrainingLog(dataset, "baseline"), watch_nothing)
+    optimise(segmenter, loss_of, samples, settings, accelerator, progress, checkpoints)
     return unet.to("cpu")
 
 

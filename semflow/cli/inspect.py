@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from semflow.cli.history import commit_lines
 from semflow.errors import UserError
 from semflow.files import read_json, sha256_of
+from semflow.provenance import PROVENANCE
 from semflow.results import read_metrics
 from semflow.shards.manifest import MANIFEST, read_manifest, verify_shards
 
@@ -20,22 +22,24 @@ def run(options: argparse.Namespace) -> None:
     """Prints a few lines."""
     path: Path = options.path
     if (path / MANIFEST).is_file():
-        lines = _shards(path)
+        # DVC knows the folder of all splits.
+        lines, tracked = _shards(path), path.parent
     elif (path / "model_index.json").is_file():
-        lines = _checkpoint(path)
+        lines, tracked = _checkpoint(path), path
     elif path.name == "metrics.json" and path.is_file():
-        lines = _metrics(path)
+        lines, tracked = _metrics(path), path
     elif (path / "metrics.json").is_file():
-        lines = _metrics(path / "metrics.json")
+        tracked = path / "metrics.json"
+        lines = _metrics(tracked)
     elif path.is_dir() and any((child / MANIFEST).is_file() for child in path.iterdir()):
         folders = sorted(child for child in path.iterdir() if (child / MANIFEST).is_file())
-        lines = [line for folder in folders for line in _shards(folder)]
+        lines, tracked = [line for folder in folders for line in _shards(folder)], path
     else:
         raise UserError(
             f"{path} is neither a shard folder, a checkpoint nor a report; "
             "give a folder below data/, models/ or reports/"
         )
-    print("\n".join(lines))
+    print("\n".join([*lines, *commit_lines(tracked)]))
 
 
 def _shards(folder: Path) -> list[str]:
@@ -63,7 +67,25 @@ def _checkpoint(folder: Path) -> list[str]:
         f"  default: {index['solver']}, {index['segment_steps']} steps to segment, "
         f"{index['synthesize_steps']} to synthesize, amplitude {index['amplitude']}",
         *(f"  {path.relative_to(folder)}: sha256 {sha256_of(path)}" for path in weights),
+        *_provenance(folder / PROVENANCE),
     ]
+
+
+def _provenance(path: Path) -> list[str]:
+    if not path.is_file():
+        return ["  made by: unknown; this checkpoint notes no provenance"]
+    made = read_json(path)
+    train, hardware = made["parameters"]["train"], made["hardware"]
+    return [
+        f"  trained: {train['steps']} steps of {train['batch_size']} samples, seed {train['seed']}",
+        f"  inputs: {', '.join(f'{name} {sha[:12]}' for name, sha in made['inputs'].items())}",
+        f"  code: {len(made['code'])} modules; {_listed(made['versions'])}",
+        f"  hardware: {_listed(hardware)}",
+    ]
+
+
+def _listed(values: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _metrics(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
-from semflow.training.logs import value_log
+from semflow.training.logs import TrainingLog
 
 PCA_SAMPLES = 1000
 
@@ -44,7 +44,8 @@ def train_autoencoder(dataset: str, params: ScratchAutoencoder, pixels: Path) ->
     autoencoder = _new_autoencoder(params)
     autoencoder.set_linear_path(_pca_basis(folder, num_classes, autoencoder, generator))
     optimizer, schedule = _optimizer(autoencoder, params)
-    log = value_log(dataset, "autoencoder")
+    log = TrainingLog(dataset, "autoencoder")
+    log.start(0)
     for step in tqdm(range(params.steps), desc="autoencoder", unit=" steps", mininterval=5):
         losses = _losses(autoencoder, folder, num_classes, params, generator)
         losses["loss"].backward()
@@ -53,7 +54,7 @@ def train_autoencoder(dataset: str, params: ScratchAutoencoder, pixels: Path) ->
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         if (step + 1) % params.log_every == 0:
-            log(step + 1, {name: float(value.detach()) for name, value in losses.items()})
+            log.add(step + 1, {name: float(value.detach()) for name, value in losses.items()})
     autoencoder.register_to_config(scaling_factor=_scaling_factor(autoencoder, folder))
     return autoencoder.eval()
 

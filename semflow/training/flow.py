@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from semflow.errors import UserError
-from semflow.files import whole_folder
+from semflow.files import whole_folder, write_json
 from semflow.networks.latents import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
@@ -22,15 +22,30 @@ from semflow.params.learning import Flow
 from semflow.perturbation import draw_noise
 from semflow.pictures import picture_grid
 from semflow.pipeline import SemFlowPipeline
+from semflow.provenance import PROVENANCE
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest, verify_shards
 from semflow.shards.tar import ShardFolder, png_pixels
-from semflow.training.logs import log_folder, value_log
+from semflow.training.checkpoints import Checkpoints
+from semflow.training.environment import (
+    new_accelerator,
+    training_provenance,
+    working_folder,
+)
+from semflow.training.logs import TrainingLog, log_folder
 from semflow.training.loop import Progress, optimise
 from semflow.training.loss import end_points, flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 GRID_SAMPLES = 8
+PARAMETERS: dict[str, Any] = {
+    "flow": True,
+    "inference": True,
+    "palette": True,
+    "shards": {"image_size"},
+    "train": True,
+}
+"""What the stage reads of a data set's block; dvc.yaml declares the same."""
 STATISTICS_BATCH = 64
 
 
@@ -57,10 +72,13 @@ def train_flow(
     Raises:
         UserError: a bad shard, or a loss that is not finite.
     """
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision=params.train.mixed_precision
-    )
+    accelerator = new_accelerator(params.train)
     samples = open_training_samples(dataset, params, pixels, latents)
+    provenance = training_provenance(
+        params.model_dump(mode="json", include=PARAMETERS),
+        [pixels, latents, autoencoder_folder, backbone],
+        accelerator,
+    )
     pipeline = new_pipeline(params, pixels, autoencoder_folder, backbone, samples)
     pipeline.to(accelerator.device)
     pipeline.unet.train()
@@ -72,11 +90,14 @@ def train_flow(
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     grid = SampleGrid(pipeline, ShardFolder(read_manifest(pixels / "val")), log_folder(dataset))
-    progress = Progress("train", value_log(dataset, "train"), grid.save)
-    optimise(pipeline.field, loss_of, samples, params.train, accelerator, progress)
-    if accelerator.is_main_process:
-        with whole_folder(out) as folder:
-            pipeline.to("cpu").save_pretrained(folder)
+    progress = Progress("train", TrainingLog(dataset, "train"), grid.save)
+    with working_folder("train", dataset, provenance, accelerator) as scratch:
+        checkpoints = Checkpoints(scratch, "train")
+        optimise(pipeline.field, loss_of, samples, params.train, accelerator, progress, checkpoints)
+        if accelerator.is_main_process:
+            with whole_folder(out) as folder:
+                pipeline.to("cpu").save_pretrained(folder)
+                write_json(folder / PROVENANCE, provenance.as_json())
 
 
 def open_training_samples(

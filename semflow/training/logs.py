@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
 from pathlib import Path
+
+from dvclive.live import Live
+from torch.utils.tensorboard import SummaryWriter
 
 
 def log_folder(dataset: str) -> Path:
@@ -12,14 +15,54 @@ def log_folder(dataset: str) -> Path:
     return Path("logs") / dataset
 
 
-def value_log(dataset: str, name: str) -> Callable[[int, dict[str, float]], None]:
-    """A function that appends (step, values) as a line of `logs/<dataset>/<name>.jsonl`."""
-    path = log_folder(dataset) / f"{name}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+class TrainingLog:
+    """Values by step, as JSON lines, for DVCLive and for TensorBoard.
 
-    def log(step: int, values: dict[str, float]) -> None:
-        with path.open("a", encoding="utf-8") as file:
+    The lines of `logs/<dataset>/<name>.jsonl` are what counts; `<name>/dvclive` and
+    `<name>/tensorboard` beside it are made from them.
+
+    Args:
+        dataset: its name.
+        name: what is trained.
+    """
+
+    def __init__(self, dataset: str, name: str) -> None:
+        self._lines = log_folder(dataset) / f"{name}.jsonl"
+        self._folder = log_folder(dataset) / name
+
+    def start(self, step: int) -> None:
+        """Forgets what was logged after a step, which is logged again; after 0, everything."""
+        kept = [line for line in self._read() if line["step"] <= step]
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        self._lines.unlink(missing_ok=True)
+        self._tensorboard = SummaryWriter(self._folder / "tensorboard")
+        # DVC runs this stage, so DVCLive makes no experiment and no dvc.yaml of its own.
+        self._live = Live(str(self._folder / "dvclive"), save_dvc_exp=False, dvcyaml=None)
+        for line in kept:
+            self._write(int(line.pop("step")), line)
+        self._flush()
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Appends the values of a step."""
+        self._write(step, values)
+        self._flush()
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        with self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+        self._live.step = step
+        for name, value in values.items():
+            self._live.log_metric(name, value)
+            self._tensorboard.add_scalar(name, value, step)
 
-    return log
+    def _flush(self) -> None:
+        self._live.make_summary()
+        self._tensorboard.flush()
+
+    def _read(self) -> list[dict[str, float]]:
+        if not self._lines.exists():
+            return []
+        lines = self._lines.read_text(encoding="utf-8").splitlines(keepends=True)
+        # A kill can cut the last line short.
+        return [json.loads(line) for line in lines if line.endswith("\n")]

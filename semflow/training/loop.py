@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -14,11 +15,26 @@ from tqdm import tqdm
 
 from semflow.errors import UserError
 from semflow.params.learning import Train
+from semflow.training.checkpoints import Checkpoints
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.state import TrainingState, new_state
+from semflow.training.termination import EXIT_CODE, Termination, noted_termination
 
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
 """Scalars of a batch by name; "loss" is the one that is minimised."""
+
+
+class Log(Protocol):
+    """Where values go; a TrainingLog."""
+
+    def start(self, step: int) -> None:
+        """Begins after so many steps; what was logged of later ones will come again."""
+        ...
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Takes the values of one step."""
+        ...
+
 
 Watch = Callable[[int], None]
 """Called with the step while the model holds its average, on the main process."""
@@ -39,7 +55,7 @@ class Progress:
     """
 
     name: str
-    log: Callable[[int, dict[str, float]], None]
+    log: Log
     watch: Watch
 
 
@@ -50,6 +66,7 @@ def optimise(
     params: Train,
     accelerator: Accelerator,
     progress: Progress,
+    checkpoints: Checkpoints,
 ) -> None:
     """Trains a model in place and leaves its exponential moving average in it.
 
@@ -60,16 +77,22 @@ def optimise(
         params: B and everything else about the optimisation.
         accelerator: spreads the work.
         progress: where to report.
+        checkpoints: where to go on from, and where to leave what a later run goes on from.
 
     Raises:
+        SystemExit: after a SIGTERM, once the state is saved.
         UserError: the loss is not finite, with step, learning rate and keys; or the batch cannot be
             shared by the processes.
     """
     wrapped = accelerator.prepare_model(model)
     state = new_state(model, params)
     state.optimizer = accelerator.prepare_optimizer(state.optimizer)
-    with _bar(params, accelerator, progress.name) as bar:
-        for batch in _batches(samples, params, accelerator):
+    state.scaler = accelerator.scaler
+    checkpoints.restore(state)
+    if accelerator.is_main_process:
+        progress.log.start(state.step)
+    with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:
+        for batch in _batches(samples, params, accelerator, state.step):
             values = loss_of(wrapped, batch)
             _check_finite(values["loss"], state, samples, batch)
             accelerator.backward(values["loss"])
@@ -78,11 +101,27 @@ def optimise(
             if _due(state.step, params.log_every, params.steps):
                 numbers = {name: float(value.detach()) for name, value in values.items()}
                 if accelerator.is_main_process:
-                    progress.log(state.step, {**numbers, "learning_rate": state.learning_rate})
+                    progress.log.add(state.step, {**numbers, "learning_rate": state.learning_rate})
                 bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
             if _due(state.step, params.sample_every, params.steps):
                 _watch_average(state, accelerator, progress.watch)
+            _save_or_stop(state, accelerator, checkpoints, termination)
     state.average.copy_to(model.parameters())
+
+
+def _save_or_stop(
+    state: TrainingState,
+    accelerator: Accelerator,
+    checkpoints: Checkpoints,
+    termination: Termination,
+) -> None:
+    stopping = termination.requested(accelerator)
+    if accelerator.is_main_process and (stopping or checkpoints.due):
+        checkpoints.save(state)
+    if stopping:
+        message = f"stopped at step {state.step}; the same command goes on from there"
+        accelerator.print(message, file=sys.stderr)
+        sys.exit(EXIT_CODE)
 
 
 def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float) -> None:
@@ -94,10 +133,13 @@ def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float
     state.step += 1
 
 
-def _bar(params: Train, accelerator: Accelerator, name: str) -> tqdm[Any]:
+def _bar(
+    state: TrainingState, params: Train, accelerator: Accelerator, progress: Progress
+) -> tqdm[Any]:
     return tqdm(
         total=params.steps * params.batch_size,
-        desc=name,
+        initial=state.step * params.batch_size,
+        desc=progress.name,
         unit=" samples",
         mininterval=5,
         disable=not accelerator.is_main_process,
@@ -109,7 +151,7 @@ def _due(step: int, every: int, steps: int) -> bool:
 
 
 def _batches(
-    samples: TrainingSamples, params: Train, accelerator: Accelerator
+    samples: TrainingSamples, params: Train, accelerator: Accelerator, steps_done: int
 ) -> Iterator[TrainingSample]:
     share, rest = divmod(params.batch_size, accelerator.num_processes)
     if rest:
@@ -117,7 +159,7 @@ def _batches(
             f"train.batch_size {params.batch_size} cannot be shared by "
             f"{accelerator.num_processes} processes; change one of them"
         )
-    first = accelerator.process_index * share
+    first = steps_done * params.batch_size + accelerator.process_index * share
     starts = range(first, params.steps * params.batch_size, params.batch_size)
     loader: DataLoader[Any] = DataLoader(
         samples, batch_sampler=[list(range(start, start + share)) for start in starts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.optimization import get_scheduler
@@ -22,6 +23,7 @@ class TrainingState:
         optimizer: of its parameters.
         schedule: of the optimizer's learning rate.
         average: exponential moving average of its parameters.
+        scaler: of the loss, where the precision is fp16.
         step: steps done so far.
     """
 
@@ -29,7 +31,29 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
     average: EMAModel
+    scaler: torch.amp.GradScaler | None = None
     step: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only; every random draw follows from the step."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.average.state_dict(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+            "step": self.step,
+        }
+
+    def load_dict(self, values: dict[str, Any]) -> None:
+        """The inverse of `to_dict`, in place."""
+        self.model.load_state_dict(values["model"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.schedule.load_state_dict(values["schedule"])
+        self.average.load_state_dict(values["average"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(values["scaler"])
+        self.step = values["step"]
 
     @property
     def learning_rate(self) -> float:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from tiny import BACKBONE, CHANNELS, CLASSES, PATCH, SIZE, TinyDataset, random_images, same_weights
 from torch import nn
 
@@ -16,6 +18,7 @@ from semflow.networks.latents import encode, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.params import DatasetParams
+from semflow.training.checkpoints import Checkpoints
 from semflow.training.flow import open_training_samples
 
 NUM_CLASSES = len(CLASSES.names)
@@ -75,7 +78,17 @@ def test_its_learning_rate_is_its_own_and_not_the_flows(
 
     def trained(**changes: object) -> nn.Module:
         settings = params.model_copy(update=changes)
-        return train_segmenter("earth", settings, samples, autoencoder, unet, null_prompt)
+        with TemporaryDirectory() as folder:
+            return train_segmenter(
+                "earth",
+                settings,
+                samples,
+                autoencoder,
+                unet,
+                null_prompt,
+                Accelerator(cpu=True),
+                Checkpoints(Path(folder), "baseline"),
+            )
 
     flow = params.train.model_copy(update={"learning_rate": 0.5})
     own = params.baseline.model_copy(update={"learning_rate": 0.5})

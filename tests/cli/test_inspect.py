@@ -103,14 +103,14 @@ def test_an_altered_shard_is_told_and_is_exit_code_2(
 
 
 def test_metrics_are_described_by_their_chief_numbers(
-    semflow_command: Command, tmp_path: Path, metrics: Metrics
+    semflow_command: Command, workspace: Path, metrics: Metrics
 ) -> None:
-    write_metrics(metrics, tmp_path / "metrics.json")
-    for path in (tmp_path, tmp_path / "metrics.json"):
+    write_metrics(metrics, workspace / "metrics.json")
+    for path in (workspace, workspace / "metrics.json"):
         result = semflow_command("inspect", path)
         assert (result.code, result.err) == (0, "")
         assert result.out.splitlines() == [
-            f"{tmp_path / 'metrics.json'}: 37 val samples",
+            f"{workspace / 'metrics.json'}: 37 val samples",
             "  mIoU 0.4375 with 2 steps, oracle 0.9375",
             "  mIoU 0.2500 unet",
             "  round trip mIoU 0.3125 with 5 steps",

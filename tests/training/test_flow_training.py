@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import CHANNELS, CLASSES, SIZE, VAL_SAMPLES, TinyDataset, same_weights
 
 from semflow.files import sha256_of
@@ -14,7 +15,7 @@ from semflow.params import DatasetParams
 from semflow.pictures import GUTTER
 from semflow.pipeline import load_pipeline
 from semflow.training.flow import train_flow
-from semflow.training.logs import value_log
+from semflow.training.logs import TrainingLog
 
 
 @pytest.fixture
@@ -74,13 +75,32 @@ def test_the_stage_leaves_a_checkpoint_that_works_and_the_same_bytes_twice(
         assert grid.size == (width, 4 * (SIZE + GUTTER) - GUTTER)
 
 
-def test_a_log_starts_anew_and_is_appended_to(workspace: Path) -> None:
-    for run in (1, 2):
-        log = value_log("earth", "train")
-        log(1, {"loss": 0.5 * run})
-        log(2, {"loss": 0.25 * run})
-    lines = (workspace / "logs/earth/train.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [
-        {"step": 1, "loss": 1.0},
-        {"step": 2, "loss": 0.5},
+def test_a_log_keeps_what_came_before_the_step_it_goes_on_from(workspace: Path) -> None:
+    first = TrainingLog("earth", "train")
+    first.start(0)
+    for step in (1, 2, 3):
+        first.add(step, {"loss": 1 / step})
+    lines = workspace / "logs/earth/train.jsonl"
+    with lines.open("a") as file:
+        file.write('{"step": 4, "lo')  # a kill in the middle of a line
+    second = TrainingLog("earth", "train")
+    second.start(2)
+    second.add(3, {"loss": 0.25})
+    found = [json.loads(line) for line in lines.read_text("utf-8").splitlines()]
+    assert [(line["step"], line["loss"]) for line in found] == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    table = (workspace / "logs/earth/train/dvclive/plots/metrics/loss.tsv").read_text("utf-8")
+    assert [row.split("\t") for row in table.splitlines()] == [
+        ["step", "loss"],
+        ["1", "1.0"],
+        ["2", "0.5"],
+        ["3", "0.25"],
     ]
+    events = EventAccumulator(str(workspace / "logs/earth/train/tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.25),
+    ]
+
+    TrainingLog("earth", "train").start(0)
+    assert not lines.exists()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -23,6 +25,7 @@ from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.palette import make_palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Train
+from semflow.training.checkpoints import Checkpoints
 from semflow.training.flow import open_training_samples
 from semflow.training.loop import Progress, Watch, optimise
 from semflow.training.loss import flow_losses
@@ -30,6 +33,20 @@ from semflow.training.samples import TrainingSample, TrainingSamples
 
 Log = list[tuple[int, dict[str, float]]]
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
+
+
+class Lines:
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        self.lines: Log = []
+        self.started_at: list[int] = []
+
+    def start(self, step: int) -> None:
+        self.started_at.append(step)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        self.lines.append((step, values))
 
 
 class Number(nn.Module):
@@ -64,10 +81,12 @@ def run(
     watch: Watch = lambda _step: None,
 ) -> Log:
     """Optimises the model in place and returns what was logged."""
-    log: Log = []
-    progress = Progress("test", lambda step, values: log.append((step, values)), watch)
-    optimise(model, loss_of, samples, settings, Accelerator(cpu=True), progress)
-    return log
+    log = Lines()
+    progress = Progress("test", log, watch)
+    with TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), "test")
+        optimise(model, loss_of, samples, settings, Accelerator(cpu=True), progress, checkpoints)
+    return log.lines
 
 
 def by_hand(start: float, samples: TrainingSamples, settings: Train) -> tuple[float, float]:

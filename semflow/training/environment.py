@@ -1,0 +1,72 @@
+"""What training runs on, what made its result, and where it leaves what is unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from semflow.params.learning import Train
+from semflow.provenance import Provenance, processor, provenance_of
+from semflow.scratch import held, scratch_path
+
+
+def new_accelerator(params: Train) -> Accelerator:
+    """The processes and devices that the environment gives."""
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=params.mixed_precision)
+
+
+def training_provenance(
+    parameters: dict[str, Any], inputs: Iterable[Path], accelerator: Accelerator
+) -> Provenance:
+    """What a trained model's bytes follow from.
+
+    Args:
+        parameters: those that the stage declares in dvc.yaml; others would change the bytes of a
+            result that DVC holds to be the same.
+        inputs: shard folders and model folders.
+        accelerator: of the run.
+    """
+    hardware: dict[str, str | int] = {
+        "processor": processor(),
+        "device": _device_name(accelerator),
+        "threads": torch.get_num_threads(),
+        "world_size": accelerator.num_processes,
+        "mixed_precision": accelerator.mixed_precision,
+    }
+    return provenance_of(parameters, inputs, hardware)
+
+
+@contextmanager
+def working_folder(
+    stage: str, dataset: str, provenance: Provenance, accelerator: Accelerator
+) -> Iterator[Path]:
+    """The scratch folder of a run, held by its main process and removed once the block ends well.
+
+    Args:
+        stage: name of the stage.
+        dataset: name of the data set.
+        provenance: of the result; another one is another folder.
+        accelerator: of the run.
+
+    Raises:
+        UserError: another run with the same provenance is at work.
+    """
+    folder = scratch_path(stage, dataset, provenance.fingerprint())
+    if not accelerator.is_main_process:
+        accelerator.wait_for_everyone()
+        yield folder
+        return
+    with held(folder):
+        accelerator.wait_for_everyone()
+        yield folder
+
+
+def _device_name(accelerator: Accelerator) -> str:
+    if accelerator.device.type == "cuda":
+        return torch.cuda.get_device_name(accelerator.device)
+    return accelerator.device.type
