@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from semflow.files import sha256_of
+from semflow.files import read_json, sha256_of
 
 PROVENANCE = "provenance.json"
 MANIFEST = "manifest.json"
@@ -69,6 +69,16 @@ def provenance_of(
         versions=_versions(),
         hardware=dict(hardware or {}),
     )
+
+
+def read_provenance(folder: Path) -> Provenance | None:
+    """What a checkpoint notes of its making; None where it notes nothing.
+
+    Raises:
+        UserError: the note is not JSON.
+    """
+    path = folder / PROVENANCE
+    return Provenance(**read_json(path)) if path.is_file() else None
 
 
 def processor() -> str:

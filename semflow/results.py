@@ -93,6 +93,30 @@ def write_metrics(metrics: Metrics, path: Path) -> None:
     write_json(path, metrics.model_dump(mode="json"))
 
 
+def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
+    """What metrics.json says by numbers of steps, as rows that `dvc plots` draws and compares.
+
+    Args:
+        metrics: of an evaluation.
+        segmentation: receives rows of steps, miou and pixel_accuracy.
+        synthesis: receives rows of steps and the fields of `Synthesizing`.
+    """
+    write_json(
+        segmentation,
+        [
+            {"steps": steps, "miou": value.miou, "pixel_accuracy": value.pixel_accuracy}
+            for steps, value in sorted(metrics.segmentation.by_steps.items())
+        ],
+    )
+    write_json(
+        synthesis,
+        [
+            {"steps": steps, **value.model_dump(mode="json")}
+            for steps, value in sorted(metrics.synthesis.by_steps.items())
+        ],
+    )
+
+
 def read_metrics(path: Path) -> Metrics:
     """Reads metrics.json.
 

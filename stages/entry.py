@@ -26,6 +26,8 @@ class Folders:
         self.baseline = Path("models") / dataset / "baseline"
         self.metric_weights = Path("models/metrics")
         self.metrics = Path("reports") / dataset / "metrics.json"
+        self.segmentation_curve = Path("reports") / dataset / "segmentation_by_steps.json"
+        self.synthesis_curve = Path("reports") / dataset / "synthesis_by_steps.json"
         self.report = Path("reports") / dataset / "index.html"
 
 

@@ -2,7 +2,7 @@
 
 from semflow.evaluation import evaluate
 from semflow.params import DatasetParams
-from semflow.results import write_metrics
+from semflow.results import write_curves, write_metrics
 from stages.entry import Folders, run
 
 
@@ -16,6 +16,7 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
         params.evaluate,
     )
     write_metrics(metrics, folders.metrics)
+    write_curves(metrics, folders.segmentation_curve, folders.synthesis_curve)
 
 
 if __name__ == "__main__":

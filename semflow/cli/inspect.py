@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from semflow.cli.history import commit_lines
 from semflow.errors import UserError
 from semflow.files import read_json, sha256_of
-from semflow.provenance import PROVENANCE
+from semflow.provenance import Provenance, read_provenance
 from semflow.results import read_metrics
 from semflow.shards.manifest import MANIFEST, read_manifest, verify_shards
 
@@ -67,24 +68,23 @@ def _checkpoint(folder: Path) -> list[str]:
         f"  default: {index['solver']}, {index['segment_steps']} steps to segment, "
         f"{index['synthesize_steps']} to synthesize, amplitude {index['amplitude']}",
         *(f"  {path.relative_to(folder)}: sha256 {sha256_of(path)}" for path in weights),
-        *_provenance(folder / PROVENANCE),
+        *_provenance(read_provenance(folder)),
     ]
 
 
-def _provenance(path: Path) -> list[str]:
-    if not path.is_file():
+def _provenance(made: Provenance | None) -> list[str]:
+    if made is None:
         return ["  made by: unknown; this checkpoint notes no provenance"]
-    made = read_json(path)
-    train, hardware = made["parameters"]["train"], made["hardware"]
+    train = made.parameters["train"]
     return [
         f"  trained: {train['steps']} steps of {train['batch_size']} samples, seed {train['seed']}",
-        f"  inputs: {', '.join(f'{name} {sha[:12]}' for name, sha in made['inputs'].items())}",
-        f"  code: {len(made['code'])} modules; {_listed(made['versions'])}",
-        f"  hardware: {_listed(hardware)}",
+        f"  inputs: {', '.join(f'{name} {sha[:12]}' for name, sha in made.inputs.items())}",
+        f"  code: {len(made.code)} modules; {_listed(made.versions)}",
+        f"  hardware: {_listed(made.hardware)}",
     ]
 
 
-def _listed(values: dict[str, object]) -> str:
+def _listed(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.params import DatasetParams
+from semflow.provenance import Provenance
 from semflow.results import Metrics
 
 Color = tuple[int, int, int]
@@ -63,6 +64,7 @@ class Content:
         train_samples: samples of the train split.
         val_samples: samples of the validation split.
         weights: files of the checkpoint.
+        provenance: what made the checkpoint, if it notes it.
         examples: samples to show.
     """
 
@@ -73,6 +75,7 @@ class Content:
     train_samples: int
     val_samples: int
     weights: tuple[WeightFile, ...]
+    provenance: Provenance | None
     examples: tuple[Example, ...]
 
     def color_table(self) -> NDArray[np.uint8]:

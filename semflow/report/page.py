@@ -10,6 +10,7 @@ from semflow.errors import UserError
 from semflow.files import write_text
 from semflow.params import DatasetParams
 from semflow.pipeline import load_pipeline
+from semflow.provenance import read_provenance
 from semflow.report.content import Content
 from semflow.report.examples import make_examples
 from semflow.report.render import render_page
@@ -55,6 +56,7 @@ def write_report(
         train_samples=len(read_manifest(pixels / "train")),
         val_samples=len(val),
         weights=weight_files(pipeline_folder),
+        provenance=read_provenance(pipeline_folder),
         examples=make_examples(pipeline, ShardFolder(val), params.report),
     )
     write_text(out, render_page(content))

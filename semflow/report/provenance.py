@@ -28,6 +28,7 @@ def provenance_section(content: Content) -> Markup:
             "samples; it carries no date and no timing."
         ),
         _files(content),
+        _making(content),
         details(
             f"All parameters of {content.dataset}",
             element("pre", element("code", "\n".join(yaml_lines(block))), tabindex=0),
@@ -66,6 +67,24 @@ def _files(content: Content) -> Markup:
     return table(
         f"Weights in models/{content.dataset}/pipeline", ["File", "Values", "sha256"], [rows]
     )
+
+
+def _making(content: Content) -> Markup:
+    made = content.provenance
+    if made is None:
+        return paragraphs("The checkpoint does not say what made it.")
+    parts = [
+        ("Hardware", made.hardware),
+        ("Versions", made.versions),
+        ("Inputs, sha256", made.inputs),
+        ("Code, sha256", made.code),
+    ]
+    entries = [
+        join([element("dt", f"{title}: {name}"), element("dd", str(value))])
+        for title, values in parts
+        for name, value in values.items()
+    ]
+    return details("Hardware, versions, inputs and code of the training", element("dl", *entries))
 
 
 def _credits(content: Content) -> Markup:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from semflow.params import DatasetParams
+from semflow.provenance import Provenance
 from semflow.report.content import Content, Example, WeightFile
 from semflow.results import Metrics, Segmentation, Segmenting, Synthesis, Synthesizing
 
@@ -88,5 +89,12 @@ def content(params: DatasetParams, metrics: Metrics) -> Content:
         train_samples=2000,
         val_samples=2100,
         weights=(WeightFile("unet/weights.safetensors", 1234567, "ab" * 32),),
+        provenance=Provenance(
+            parameters={},
+            inputs={"data/shards/earth/train/manifest.json": "cd" * 32},
+            code={"semflow.solvers": "ef" * 32},
+            versions={"torch": "9.8.7"},
+            hardware={"processor": "An <abacus>", "world_size": 3},
+        ),
         examples=made_up_examples(["tile_a", "tile_b"], len(params.report.seeds)),
     )

@@ -309,3 +309,11 @@ def test_the_measure_s_input_size_on_the_page_is_the_one_in_use(content: Content
 def test_other_numbers_of_classes_and_colours_are_refused(content: Content) -> None:
     with pytest.raises(ValueError, match="zip"):
         render_page(replace(content, class_colors=content.class_colors[:2]))
+
+
+def test_the_page_says_what_made_the_checkpoint(content: Content) -> None:
+    page = render_page(content)
+    for text in ("An &lt;abacus&gt;", "9.8.7", "cd" * 32, "ef" * 32):
+        assert text in page
+    silent = render_page(replace(content, provenance=None))
+    assert "The checkpoint does not say what made it." in silent
