@@ -26,9 +26,8 @@ def test_every_part_changes_the_fingerprint(part: str) -> None:
     assert fingerprint(**{part: {"other": 1}}) != fingerprint()
 
 
-def test_inputs_are_hashed_file_by_file_and_shard_folders_by_their_manifests(
-    workspace: Path,
-) -> None:
+@pytest.mark.usefixtures("workspace")
+def test_inputs_are_hashed_file_by_file_and_shard_folders_by_their_manifests() -> None:
     weights, shards = Path("models/unet"), Path("shards/train")
     for folder in (weights, shards):
         folder.mkdir(parents=True)

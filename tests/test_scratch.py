@@ -24,9 +24,14 @@ def test_the_folder_is_named_by_stage_data_set_and_fingerprint(
 
 def test_a_folder_stays_after_an_error_and_goes_after_success(tmp_path: Path) -> None:
     folder = tmp_path / "train" / "0"
-    with pytest.raises(ZeroDivisionError), held(folder):
-        (folder / "step").write_text("7")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with held(folder):
+            (folder / "step").write_text("7")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with held(folder):
         assert (folder / "step").read_text() == "7"
     assert list(folder.parent.iterdir()) == []

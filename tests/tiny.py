@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,16 +14,24 @@ from closure import ROOT
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semflow.datasets.base import ClassTable, Sample, UnreadableSample
+from semflow.datasets.base import ClassTable, Reader, Sample, UnreadableSample
 from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.latents import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
-from semflow.palette import make_palette
+from semflow.palette import Palette, make_palette
 from semflow.params import DatasetParams, read_params
-from semflow.params.data import BaseKPalette, SpreadPalette
+from semflow.params.data import BaseKPalette, Shards, SpreadPalette
 from semflow.params.learning import Preconditioning
 from semflow.params.networks import ScratchBackbone
 from semflow.pipeline import SemFlowPipeline
+from semflow.scratch import held
+from semflow.shards.index import Index
+from semflow.shards.indexing import write_index
+from semflow.shards.latents import LatentWork, write_image_latents
+from semflow.shards.manifest import Manifest, Shard, write_manifest
+from semflow.shards.pixels import PixelWork, write_pixel_shards
+from semflow.shards.writing import Record, write_shard
 from semflow.training.samples import TrainingSample
 
 SIZE = 16
@@ -146,6 +155,67 @@ class RandomReader:
         hues = np.resize(np.asarray(CLASSES.colors), (256, 3))
         image = hues[label] + draws.normal(0, 20, (*self._shape, 3))
         return image.clip(0, 255).astype(np.uint8), label
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One process that waits for nobody."""
+
+    process_index: int = 0
+    num_processes: int = 1
+    is_main_process: bool = True
+
+    def wait_for_everyone(self) -> None:
+        pass
+
+
+def index_of(reader: Reader, out: Path, max_rejects: int = 0) -> Index:
+    """The index of a reader, made in a scratch folder `<out>.scratch`."""
+    with held(scratch := scratch_for(out)):
+        return write_index(reader, scratch, out, max_rejects)
+
+
+def pixels_of(
+    index: Index, reader: Reader, palette: Palette, params: Shards, out: Path, digests: Path
+) -> None:
+    """Writes pixel shards, made in a scratch folder `<out>.scratch`."""
+    with held(scratch := scratch_for(out)):
+        write_pixel_shards(PixelWork(index, reader, palette, params, scratch), out, digests)
+
+
+def latents_of(pixels: Path, digests: Path, autoencoder: Autoencoder, out: Path) -> None:
+    """Writes image latents in batches of four, made in a scratch folder `<out>.scratch`."""
+    with held(scratch := scratch_for(out)):
+        work = LatentWork("earth", pixels, digests, autoencoder, batch_size=4)
+        write_image_latents(work, scratch, out, Alone())
+
+
+def scratch_for(out: Path) -> Path:
+    """Beside an output."""
+    return out.with_name(f"{out.name}.scratch")
+
+
+def flip_a_byte(path: Path) -> None:
+    """Alters one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_short(path: Path) -> None:
+    """Takes the last block from a file."""
+    path.write_bytes(path.read_bytes()[:-512])
+
+
+def shard_folder(
+    records: Iterable[Record], folder: Path, samples_per_shard: int, about: dict[str, Any]
+) -> Manifest:
+    """Packs any records into a folder of tars, 000000.tar and so on, with their manifest."""
+    iterator = iter(records)
+    shards: list[Shard] = []
+    while batch := list(islice(iterator, samples_per_shard)):
+        shards.append(write_shard(batch, folder / f"{len(shards):06d}.tar"))
+    return write_manifest(folder, about, shards)
 
 
 def tiny_params() -> DatasetParams:
