@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from semflow.datasets.base import ClassTable, Reader, Sample, UnreadableSample
+from semflow.datasets.files import map_ids, read_image, read_label
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
@@ -120,6 +122,7 @@ class RandomReader:
         counts: samples of each split.
         unreadable: keys that cannot be read.
         shape: height and width of raw images.
+        delay: seconds that reading a sample takes.
     """
 
     classes = CLASSES
@@ -130,11 +133,13 @@ class RandomReader:
         counts: Mapping[str, int],
         unreadable: tuple[str, ...] = (),
         shape: tuple[int, int] = (24, 20),
+        delay: float = 0.0,
     ) -> None:
         self._raw = raw
         self._counts = counts
         self._unreadable = unreadable
         self._shape = shape
+        self._delay = delay
 
     def files(self) -> list[Path]:
         return [self._raw]
@@ -147,6 +152,7 @@ class RandomReader:
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if sample.key in self._unreadable:
             raise UnreadableSample("cut short")
+        time.sleep(self._delay)
         draws = np.random.default_rng([len(sample.split), int(sample.place["number"])])
         bands = draws.choice([0, 1, 2, 3, 255], size=4, p=[0.25, 0.25, 0.2, 0.2, 0.1])
         rows = np.linspace(0, 3.99, self._shape[0]).astype(int)
@@ -155,6 +161,29 @@ class RandomReader:
         hues = np.resize(np.asarray(CLASSES.colors), (256, 3))
         image = hues[label] + draws.normal(0, 20, (*self._shape, 3))
         return image.clip(0, 255).astype(np.uint8), label
+
+
+class FolderReader:
+    """A data set of real files: `<raw>/<split>/<key>.png` and `<key>_label.png`."""
+
+    classes = CLASSES
+
+    def __init__(self, raw: Path) -> None:
+        self._raw = raw
+
+    def files(self) -> list[Path]:
+        return []
+
+    def samples(self) -> Iterator[Sample]:
+        for split in ("train", "val"):
+            for path in sorted((self._raw / split).glob("*.png")):
+                if not path.stem.endswith("_label"):
+                    yield Sample(path.stem, split, {"file": f"{split}/{path.name}"})
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        path = self._raw / str(sample.place["file"])
+        label = read_label(path.with_name(f"{path.stem}_label.png"))
+        return read_image(path), map_ids(label, {0: 0, 10: 1, 20: 2, 30: 3, 255: 255})
 
 
 @dataclass(frozen=True)
