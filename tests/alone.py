@@ -14,26 +14,21 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
 from closure import ROOT
-from tiny import (
+from tiny_data import (
     CLASSES,
+    PALETTE,
+    SHAPE,
     TRAIN_SAMPLES,
     VAL_SAMPLES,
     RandomReader,
     index_of,
-    lossless_autoencoder,
     pixels_of,
-    tiny_params,
 )
 
-from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.palette import make_palette
 from semflow.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.scratch import held
 from semflow.shards.index import read_index
-from semflow.shards.latents import LatentWork, write_image_latents
 
 
 def start(
@@ -69,7 +64,6 @@ def checksums(*paths: Path) -> dict[str, str]:
 
 def main() -> None:
     """Runs the stage named on the command line."""
-    torch.set_num_threads(1)
     stage, root, delay = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
     {"index": _index, "shards": _shards, "latents": _latents}[stage](root, delay)
 
@@ -83,17 +77,25 @@ def _index(root: Path, delay: float) -> None:
     index_of(_reader(root, delay), root / "index")
 
 
+# Networks are imported only where they are used: workers import this file too.
+
+
 def _shards(root: Path, delay: float) -> None:
-    params = tiny_params()
-    palette = make_palette(params.palette, len(CLASSES.names))
+    from semflow.palette import make_palette
+
+    palette = make_palette(PALETTE, len(CLASSES.names))
     index, reader = read_index(root / "index"), _reader(root, delay)
-    pixels_of(index, reader, palette, params.shards, root / "shards", root / "digests.json")
+    pixels_of(index, reader, palette, SHAPE, root / "shards", root / "digests.json")
 
 
 def _latents(root: Path, delay: float) -> None:
-    accelerator = Accelerator(cpu=True)
-    print(f"rank {accelerator.process_index} of {accelerator.num_processes}", flush=True)
-    autoencoder = lossless_autoencoder(scaling_factor=0.5)
+    import torch
+    from accelerate import Accelerator
+    from tiny import lossless_autoencoder
+
+    from semflow.networks.autoencoder import PatchAutoencoder
+    from semflow.shards.latents import LatentWork, write_image_latents
+
     encode = PatchAutoencoder.encode
 
     def slowly(self: PatchAutoencoder, image: torch.Tensor) -> object:
@@ -101,8 +103,12 @@ def _latents(root: Path, delay: float) -> None:
         return encode(self, image)
 
     PatchAutoencoder.encode = slowly  # type: ignore[assignment,method-assign]
-    scratch = root / "latents.scratch"
+    torch.set_num_threads(1)
+    accelerator = Accelerator(cpu=True)
+    print(f"rank {accelerator.process_index} of {accelerator.num_processes}", flush=True)
+    autoencoder = lossless_autoencoder(scaling_factor=0.5)
     work = LatentWork("earth", root / "shards", root / "digests.json", autoencoder, batch_size=4)
+    scratch = root / "latents.scratch"
     with held(scratch) if accelerator.is_main_process else nullcontext():
         write_image_latents(work, scratch, root / "latents", accelerator)
 

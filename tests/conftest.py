@@ -10,18 +10,8 @@ import pytest
 import torch
 from distributed import LocalCluster
 from hypothesis import settings
-from tiny import (
-    TRAIN_SAMPLES,
-    VAL_SAMPLES,
-    RandomReader,
-    TinyDataset,
-    index_of,
-    latents_of,
-    lossless_autoencoder,
-    pixels_of,
-    tiny_params,
-    tiny_pipeline,
-)
+from tiny import TinyDataset, latents_of, lossless_autoencoder, tiny_params, tiny_pipeline
+from tiny_data import TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, index_of, pixels_of
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.palette import make_palette
@@ -45,7 +35,7 @@ def workers() -> Iterator[None]:
     """Two Dask workers in this process, which start at once; for real ones, unset the variable."""
     address = os.environ.get(SCHEDULER_VARIABLE)
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as cluster:
         os.environ[SCHEDULER_VARIABLE] = cluster.scheduler_address
         yield

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import CLASSES, Command, TinyDataset
+from tiny import Command, TinyDataset
+from tiny_data import CLASSES
 
 from semflow.files import sha256_of, write_json
 from semflow.results import (

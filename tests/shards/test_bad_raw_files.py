@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import FolderReader, TinyDataset, index_of, latents_of, pixels_of
+from tiny import TinyDataset, latents_of
+from tiny_data import FolderReader, index_of, pixels_of
 
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder

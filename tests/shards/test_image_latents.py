@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 import torch
 import webdataset
-from tiny import (
-    CHANNELS,
-    PATCH,
-    SIZE,
-    TRAIN_SAMPLES,
-    TinyDataset,
-    cut_short,
-    flip_a_byte,
-    latents_of,
-)
+from tiny import CHANNELS, PATCH, TinyDataset, latents_of
+from tiny_data import SIZE, TRAIN_SAMPLES, cut_short, flip_a_byte
 
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder

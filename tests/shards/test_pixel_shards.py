@@ -14,16 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from tiny import (
-    CLASSES,
-    SIZE,
-    TRAIN_SAMPLES,
-    VAL_SAMPLES,
-    RandomReader,
-    TinyDataset,
-    pixels_of,
-    shard_folder,
-)
+from tiny import TinyDataset, shard_folder
+from tiny_data import CLASSES, SIZE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
 
 from semflow.datasets.base import Sample
 from semflow.files import sha256_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny import CLASSES, RandomReader, index_of
+from tiny_data import CLASSES, RandomReader, index_of
 
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.errors import UserError

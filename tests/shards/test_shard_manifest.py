@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import TinyDataset, cut_short, flip_a_byte
+from tiny import TinyDataset
+from tiny_data import cut_short, flip_a_byte
 
 from semflow.errors import UserError
 from semflow.shards.manifest import read_manifest, same_keys, verify_shards, write_manifest

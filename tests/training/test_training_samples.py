@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny import CHANNELS, CLASSES, PATCH, SIZE, TRAIN_SAMPLES, TinyDataset, tensors_of
+from tiny import CHANNELS, PATCH, TinyDataset, tensors_of
+from tiny_data import CLASSES, SIZE, TRAIN_SAMPLES
 
 from semflow.errors import UserError
 from semflow.params import DatasetParams
