@@ -43,6 +43,16 @@ def test_an_index_streams_the_samples_of_a_split_in_the_readers_order(
     assert list(index.samples("test")) == []
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 9])
+def test_samples_can_be_read_from_every_nth_on(raw: Path, tmp_path: Path, step: int) -> None:
+    index = index_of(RandomReader(raw, COUNTS), tmp_path / "index")
+    every = list(index.samples("train"))
+    starts = index.starts("train", step).tolist()
+    assert [list(index.samples("train", start)) for start in starts] == [
+        every[first:] for first in range(0, 5, step)
+    ]
+
+
 def test_splits_come_in_the_order_of_their_first_appearance(raw: Path, tmp_path: Path) -> None:
     index = index_of(RandomReader(raw, COUNTS), tmp_path / "index")
     assert index.splits == ("val", "train")
