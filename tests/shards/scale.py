@@ -88,7 +88,7 @@ def _shards(folder: Path, count: int) -> None:
     pixels_of(index, reader, palette, SHAPE, folder / "shards", folder / "digests.json")
 
 
-def _latents(folder: Path, count: int) -> None:
+def _latents(folder: Path, _count: int) -> None:
     from tiny import Alone
 
     from semflow.shards.latents import LatentWork, write_image_latents
