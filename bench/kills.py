@@ -58,7 +58,9 @@ def main() -> int:
             worked = _kill(command, environment, scratch, share, seconds)
             log = subprocess.run(command, env=environment, capture_output=True, text=True).stderr
             found = digest(out)
-            resumed = [line for line in log.splitlines() if "resumed" in line or "were done" in line]
+            resumed = [
+                line for line in log.splitlines() if "resumed" in line or "were done" in line
+            ]
             good = found == expected and bool(resumed)
             failures += not good
             print(
@@ -69,9 +71,7 @@ def main() -> int:
     return int(failures > 0)
 
 
-def _undisturbed(
-    command: list[str], environment: dict[str, str], out: Path
-) -> tuple[str, float]:
+def _undisturbed(command: list[str], environment: dict[str, str], out: Path) -> tuple[str, float]:
     start = time.monotonic()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return digest(out), time.monotonic() - start

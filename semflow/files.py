@@ -20,6 +20,21 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def tree_state(folder: Path) -> str:
+    """Hexadecimal sha256 of names, sizes and times of all files below a folder, not of their bytes.
+
+    It tells whether a large tree is still the one that an interrupted run has seen.
+    """
+    state = hashlib.sha256()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for path in (Path(parent, name) for name in sorted(names)):
+            found = path.stat()
+            place = path.relative_to(folder).as_posix()
+            state.update(f"{place}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return state.hexdigest()
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one rename, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,3 +78,19 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
+
+
+def move_folder(made: Path, out: Path) -> None:
+    """Puts a finished folder where `out` is, whole or not at all, across file systems too.
+
+    Args:
+        made: the folder; gone afterwards, unless it lay on another file system.
+        out: replaced.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if made.stat().st_dev == out.parent.stat().st_dev:
+        shutil.rmtree(out, ignore_errors=True)
+        made.replace(out)
+    else:
+        with whole_folder(out) as folder:
+            shutil.copytree(made, folder, dirs_exist_ok=True)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semflow.errors import UserError
+from semflow.labels import IGNORE_INDEX
 from semflow.params.data import BaseKPalette, PaletteParams
 from semflow.perturbation import Grain
-
-IGNORE_INDEX = 255
 
 
 @dataclass(frozen=True)

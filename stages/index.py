@@ -1,15 +1,23 @@
 """Stage `index`: the raw tree -> a checked list of samples."""
 
 from semflow.datasets.readers import open_reader
+from semflow.files import tree_state
 from semflow.params import DatasetParams
-from semflow.shards.index import write_index
+from semflow.provenance import provenance_of
+from semflow.scratch import held, scratch_path
+from semflow.shards.indexing import write_index
 from stages.entry import Folders, run
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
     """Reads every sample once."""
-    reader = open_reader(folders.raw, params.index)
-    write_index(reader, folders.index, params.index.max_rejects)
+    reader = open_reader(folders.raw.resolve(), params.index)
+    # Another bound on the rejects does not change which samples are sound.
+    conditions = params.index.model_dump(mode="json", exclude={"max_rejects"})
+    made_of = provenance_of({"index": conditions, "raw": tree_state(folders.raw)}, [])
+    scratch = scratch_path("index", dataset, made_of.fingerprint())
+    with held(scratch):
+        write_index(reader, scratch, folders.index, params.index.max_rejects)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Stage `shards`: the index -> pixel shards of images, labels and pseudo-masks."""
 
 from semflow.datasets.readers import open_reader
+from semflow.files import tree_state
 from semflow.palette import make_palette
 from semflow.params import DatasetParams
+from semflow.provenance import provenance_of
+from semflow.scratch import held, scratch_path
 from semflow.shards.index import read_index
-from semflow.shards.pixels import write_pixel_shards
+from semflow.shards.pixels import PixelWork, write_pixel_shards
 from stages.entry import Folders, run
 
 
@@ -12,8 +15,14 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
     """Resizes, colours and packs."""
     index = read_index(folders.index)
     palette = make_palette(params.palette, len(index.classes.names))
-    reader = open_reader(folders.raw, params.index)
-    write_pixel_shards(index, reader, palette, params.shards, folders.shards, folders.digests)
+    reader = open_reader(folders.raw.resolve(), params.index)
+    blocks = (params.index, params.palette, params.shards)
+    values = {type(block).__name__: block.model_dump(mode="json") for block in blocks}
+    made_of = provenance_of({**values, "raw": tree_state(folders.raw)}, [folders.index])
+    scratch = scratch_path("shards", dataset, made_of.fingerprint())
+    with held(scratch):
+        work = PixelWork(index, reader, palette, params.shards, scratch)
+        write_pixel_shards(work, folders.shards, folders.digests)
 
 
 if __name__ == "__main__":

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from distributed import LocalCluster
 from hypothesis import settings
-from tiny import (
-    TRAIN_SAMPLES,
-    VAL_SAMPLES,
-    RandomReader,
-    TinyDataset,
-    lossless_autoencoder,
-    tiny_params,
-    tiny_pipeline,
-)
+from tiny import TinyDataset, latents_of, lossless_autoencoder, tiny_params, tiny_pipeline
+from tiny_data import TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, index_of, pixels_of
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.palette import make_palette
 from semflow.params import DatasetParams
 from semflow.pipeline import SemFlowPipeline
-from semflow.shards.index import write_index
-from semflow.shards.latents import write_image_latents
-from semflow.shards.pixels import write_pixel_shards
+from semflow.pool import SCHEDULER_VARIABLE
 
 # The same examples on every machine, however busy it is.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
@@ -34,6 +28,20 @@ settings.load_profile("repeatable")
 def one_thread() -> None:
     """Tensors here are too small to share, and sums must not depend on the machine's cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers() -> Iterator[None]:
+    """Two Dask workers in this process, which start at once; for real ones, unset the variable."""
+    address = os.environ.get(SCHEDULER_VARIABLE)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        os.environ[SCHEDULER_VARIABLE] = cluster.scheduler_address
+        yield
+        os.environ.pop(SCHEDULER_VARIABLE)
+    if address:
+        os.environ[SCHEDULER_VARIABLE] = address
 
 
 @pytest.fixture(scope="session")
@@ -50,17 +58,19 @@ def autoencoder() -> PatchAutoencoder:
 
 @pytest.fixture(scope="session")
 def dataset(
-    tmp_path_factory: pytest.TempPathFactory, params: DatasetParams, autoencoder: PatchAutoencoder
+    tmp_path_factory: pytest.TempPathFactory,
+    params: DatasetParams,
+    autoencoder: PatchAutoencoder,
 ) -> TinyDataset:
     """Ten train and three val samples of 16x16 pixels: index, pixel shards and image latents."""
     root = tmp_path_factory.mktemp("dataset")
     (root / "raw.txt").write_text("raw", encoding="utf-8")
     reader = RandomReader(root / "raw.txt", {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES})
-    index = write_index(reader, root / "index", max_rejects=0)
+    index = index_of(reader, root / "index")
     palette = make_palette(params.palette, len(index.classes.names))
     made = TinyDataset(root / "index", root / "shards", root / "digests.json", root / "latents")
-    write_pixel_shards(index, reader, palette, params.shards, made.shards, made.digests)
-    write_image_latents(made.shards, made.digests, autoencoder, 4, made.image_latents)
+    pixels_of(index, reader, palette, params.shards, made.shards, made.digests)
+    latents_of(made.shards, made.digests, autoencoder, made.image_latents)
     return made
 
 

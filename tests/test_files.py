@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from semflow.errors import UserError
-from semflow.files import read_json, sha256_of, whole_folder, write_json, write_text
+from semflow.files import (
+    move_folder,
+    read_json,
+    sha256_of,
+    tree_state,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -88,3 +98,44 @@ def test_what_a_killed_run_left_does_not_reach_the_next_result(tmp_path: Path) -
     with whole_folder(out) as folder:
         (folder / "new").write_bytes(b"new")
     assert content(tmp_path) == {"out/new": b"new"}
+
+
+def folder_with(path: Path, content: str) -> Path:
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "file").write_text(content, encoding="ascii")
+    return path
+
+
+def test_a_finished_folder_replaces_the_old_one_and_is_gone_from_where_it_was_made(
+    tmp_path: Path,
+) -> None:
+    made, out = folder_with(tmp_path / "made", "new"), folder_with(tmp_path / "a" / "out", "old")
+    (out / "stale").touch()
+    move_folder(made, out)
+    assert (out / "deep/file").read_text() == "new"
+    assert not (out / "stale").exists()
+    assert {path.name for path in tmp_path.rglob("*")} == {"a", "out", "deep", "file"}
+
+
+def test_a_folder_on_another_file_system_is_copied_whole(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    with TemporaryDirectory(dir=elsewhere) as folder:
+        made = folder_with(Path(folder) / "made", "new")
+        move_folder(made, folder_with(tmp_path / "out", "old"))
+    assert (tmp_path / "out/deep/file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_state_of_a_tree_changes_with_any_of_its_files(tmp_path: Path) -> None:
+    file = folder_with(tmp_path / "tree", "abc") / "deep/file"
+    states = [tree_state(tmp_path / "tree")]
+    assert tree_state(tmp_path / "tree") == states[0]
+    file.write_text("abcd")
+    states.append(tree_state(tmp_path / "tree"))
+    os.utime(file, (1, 1))
+    states.append(tree_state(tmp_path / "tree"))
+    file.rename(file.with_name("other"))
+    states.append(tree_state(tmp_path / "tree"))
+    assert len(set(states)) == 4

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny import GREY, base_k_palette, spread_palette
+from tiny_data import GREY, base_k_palette, spread_palette
 
 from semflow.errors import UserError
+from semflow.labels import IGNORE_INDEX
 from semflow.palette import (
-    IGNORE_INDEX,
     Palette,
     anchor_distances,
     base_k_anchors,

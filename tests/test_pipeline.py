@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import CLASSES, SIZE, random_images, random_label, same_weights
+from tiny import random_images, random_label, same_weights
+from tiny_data import CLASSES, SIZE
 
 import semflow
 from semflow.errors import UserError

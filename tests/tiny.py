@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from closure import ROOT
 from numpy.typing import NDArray
+from tiny_data import CLASSES, PALETTE, SHAPE, SIZE, scratch_for
 from torch import Tensor, nn
 
-from semflow.datasets.base import ClassTable, Sample, UnreadableSample
 from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.latents import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.palette import make_palette
 from semflow.params import DatasetParams, read_params
-from semflow.params.data import BaseKPalette, SpreadPalette
 from semflow.params.learning import Preconditioning
 from semflow.params.networks import ScratchBackbone
 from semflow.pipeline import SemFlowPipeline
+from semflow.scratch import held
+from semflow.shards.latents import LatentWork, write_image_latents
+from semflow.shards.manifest import Manifest, Shard, write_manifest
+from semflow.shards.writing import Record, write_shard
 from semflow.training.samples import TrainingSample
 
-SIZE = 16
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
-TRAIN_SAMPLES = 10
-VAL_SAMPLES = 3
-
-CLASSES = ClassTable(
-    names=("water", "left ear", "right ear", "land"),
-    colors=((0, 0, 255), (255, 0, 0), (255, 128, 0), (0, 255, 0)),
-    mirrored=(0, 2, 1, 3),
-)
 
 BACKBONE = ScratchBackbone(
     source="scratch",
@@ -45,36 +41,6 @@ BACKBONE = ScratchBackbone(
     norm_num_groups=4,
     seed=0,
 )
-GREY = (64, 64, 64)
-
-
-def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -> SpreadPalette:
-    """Parameters of the palette of far colours, in their own order where none is given."""
-    return SpreadPalette(
-        scheme="spread",
-        class_order=() if class_order is None else tuple(class_order),
-        amplitude=amplitude,
-        noise_cell=8,
-        noise_share=0.5,
-        ignore_color=GREY,
-    )
-
-
-def base_k_palette(k: int, spacing: float, amplitude: float) -> BaseKPalette:
-    """Parameters of Eq. 7."""
-    return BaseKPalette(
-        scheme="base_k",
-        class_order=(),
-        k=k,
-        spacing=spacing,
-        amplitude=amplitude,
-        noise_cell=8,
-        noise_share=0.5,
-        ignore_color=GREY,
-    )
-
-
-PALETTE = spread_palette(amplitude=40.0)
 
 
 @dataclass(frozen=True)
@@ -100,52 +66,34 @@ Command = Callable[..., Result]
 """Runs `semflow ARGUMENTS...` in this process."""
 
 
-class RandomReader:
-    """A data set of random images: a reader like any other, whose raw tree is a key and a seed.
+@dataclass(frozen=True)
+class Alone:
+    """One process that waits for nobody."""
 
-    Labels are bands whose classes follow from the key; each class has its own hue, so that there
-    is something to learn. Images are taller than wide and larger than SIZE.
+    process_index: int = 0
+    num_processes: int = 1
+    is_main_process: bool = True
 
-    Args:
-        raw: one file that the index notes the checksum of.
-        counts: samples of each split.
-        unreadable: keys that cannot be read.
-        shape: height and width of raw images.
-    """
+    def wait_for_everyone(self) -> None:
+        pass
 
-    classes = CLASSES
 
-    def __init__(
-        self,
-        raw: Path,
-        counts: Mapping[str, int],
-        unreadable: tuple[str, ...] = (),
-        shape: tuple[int, int] = (24, 20),
-    ) -> None:
-        self._raw = raw
-        self._counts = counts
-        self._unreadable = unreadable
-        self._shape = shape
+def latents_of(pixels: Path, digests: Path, autoencoder: Autoencoder, out: Path) -> None:
+    """Writes image latents in batches of four, made in a scratch folder `<out>.scratch`."""
+    with held(scratch := scratch_for(out)):
+        work = LatentWork("earth", pixels, digests, autoencoder, batch_size=4)
+        write_image_latents(work, scratch, out, Alone())
 
-    def files(self) -> list[Path]:
-        return [self._raw]
 
-    def samples(self) -> Iterator[Sample]:
-        for split, count in self._counts.items():
-            for number in range(count):
-                yield Sample(f"{split}_{number}", split, {"number": number})
-
-    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        if sample.key in self._unreadable:
-            raise UnreadableSample("cut short")
-        draws = np.random.default_rng([len(sample.split), int(sample.place["number"])])
-        bands = draws.choice([0, 1, 2, 3, 255], size=4, p=[0.25, 0.25, 0.2, 0.2, 0.1])
-        rows = np.linspace(0, 3.99, self._shape[0]).astype(int)
-        label = np.repeat(bands[rows][:, None], self._shape[1], axis=1).astype(np.uint8)
-        label[:, : self._shape[1] // 2] = draws.integers(4)
-        hues = np.resize(np.asarray(CLASSES.colors), (256, 3))
-        image = hues[label] + draws.normal(0, 20, (*self._shape, 3))
-        return image.clip(0, 255).astype(np.uint8), label
+def shard_folder(
+    records: Iterable[Record], folder: Path, samples_per_shard: int, about: dict[str, Any]
+) -> Manifest:
+    """Packs any records into a folder of tars, 000000.tar and so on, with their manifest."""
+    iterator = iter(records)
+    shards: list[Shard] = []
+    while batch := list(islice(iterator, samples_per_shard)):
+        shards.append(write_shard(batch, folder / f"{len(shards):06d}.tar"))
+    return write_manifest(folder, about, shards)
 
 
 def tiny_params() -> DatasetParams:
@@ -153,9 +101,7 @@ def tiny_params() -> DatasetParams:
     earth = read_params(ROOT / "params.yaml").earth
     return earth.model_copy(
         update={
-            "shards": earth.shards.model_copy(
-                update={"image_size": (SIZE, SIZE), "samples_per_shard": 4}
-            ),
+            "shards": SHAPE,
             "palette": PALETTE,
             "backbone": BACKBONE,
             "flow": earth.flow.model_copy(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from semflow.palette import IGNORE_INDEX
+from semflow.labels import IGNORE_INDEX
 from semflow.shards.index import class_table
 from semflow.shards.manifest import Manifest
 from semflow.shards.tar import ShardFolder, png_pixels

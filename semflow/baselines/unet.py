@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
+from semflow.labels import IGNORE_INDEX
 from semflow.networks.latents import (
     Autoencoder,
     encode,
@@ -18,7 +19,6 @@ from semflow.networks.latents import (
 )
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import VelocityField
-from semflow.palette import IGNORE_INDEX
 from semflow.params import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.logs import TrainingLog

@@ -13,6 +13,9 @@ from semflow.provenance import Provenance, read_provenance
 from semflow.results import read_metrics
 from semflow.shards.manifest import MANIFEST, read_manifest, verify_shards
 
+APART = ("classes", "rejects")
+"""What a manifest says that is not shown as it stands."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
@@ -46,13 +49,15 @@ def run(options: argparse.Namespace) -> None:
 def _shards(folder: Path) -> list[str]:
     manifest = read_manifest(folder)
     verify_shards(manifest, "dvc repro")
-    size = sum(shard.bytes for shard in manifest.shards)
-    members = sorted({m for shard in manifest.shards for e in shard.samples for m in e.members})
+    size = sum(shard.bytes for shard in manifest.shards())
+    members = sorted({name for shard in manifest.shards() for name in shard.members})
+    about = {name: value for name, value in manifest.about.items() if name not in APART}
+    rejects = manifest.about.get("rejects", ())
     return [
-        f"{folder}: {len(manifest)} samples in {len(manifest.shards)} tars, {size} bytes, "
-        "checksums hold",
+        f"{folder}: {len(manifest)} samples in {manifest.tars} tars, {size} bytes, checksums hold",
         f"  members: {', '.join(members) or 'none'}",
-        *(f"  {name}: {value}" for name, value in manifest.about.items() if name != "classes"),
+        *(f"  {name}: {value}" for name, value in about.items()),
+        *(f"  rejected {reject['key']}: {reject['reason']}" for reject in rejects),
     ]
 
 

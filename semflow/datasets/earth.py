@@ -7,7 +7,7 @@ Labels: NASA/JPL MODIS MCD12C1 2019, IGBP scheme, 17 classes (7200 x 3600, the s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,7 @@ class EarthReader:
         params = self._params
         south, north = (round((90 - degrees) * PIXELS_PER_DEGREE) for degrees in params.latitudes)
         block_width = params.block_degrees * PIXELS_PER_DEGREE
+        label = self._planet_label()
         for block in range(360 // params.block_degrees):
             held_out = block % params.hold_out_every == 0
             split = "val" if held_out else "train"
@@ -77,30 +78,49 @@ class EarthReader:
             west, east = block * block_width + gap, (block + 1) * block_width - gap
             for y in range(north, south - params.tile_size + 1, stride):
                 for x in range(west, east - params.tile_size + 1, stride):
-                    if np.mean(self._crop(self._planet_label, y, x) != WATER) >= params.min_land:
+                    if np.mean(self._crop(label, y, x) != WATER) >= params.min_land:
                         yield Sample(f"earth_{y:04d}_{x:04d}", split, {"y": y, "x": x})
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One tile: image (S, S, 3) uint8 and label (S, S) uint8."""
         y, x = int(sample.place["y"]), int(sample.place["x"])
-        return self._crop(self._planet_image, y, x), self._crop(self._planet_label, y, x)
+        image, label = self._planet_image(), self._planet_label()
+        return self._crop(image, y, x), self._crop(label, y, x)
 
     def _crop(self, planet: NDArray[np.uint8], y: int, x: int) -> NDArray[np.uint8]:
         return planet[y : y + self._params.tile_size, x : x + self._params.tile_size]
 
-    @cached_property
+    # The planet belongs to the process and not to the reader: a reader is sent along with every
+    # task of a worker, which opens the planet once.
     def _planet_image(self) -> NDArray[np.uint8]:
-        return np.asarray(_open(self._raw / IMAGE_FILE, IMAGE_SIZE).convert("RGB"))
+        return _planet_image(*_version(self._raw / IMAGE_FILE))
 
-    @cached_property
     def _planet_label(self) -> NDArray[np.uint8]:
-        igbp = _open(self._raw / LABEL_FILE, LABEL_SIZE)
-        table = np.zeros(256, np.uint8)
-        for class_id, (_, _, members) in enumerate(CLASSES):
-            table[list(members)] = class_id
-        # Nearest keeps ids whole; coastlines then match the imagery to the pixel.
-        label = table[np.asarray(igbp.resize(IMAGE_SIZE, Image.Resampling.NEAREST))]
-        return majority(label, len(CLASSES), self._params.mode_filter)
+        return _planet_label(*_version(self._raw / LABEL_FILE), self._params.mode_filter)
+
+
+def _version(path: Path) -> tuple[Path, int, int]:
+    """A file as it is now: its path, size and time."""
+    found = path.stat()
+    return path, found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _planet_image(path: Path, _size: int, _time: int) -> NDArray[np.uint8]:
+    return np.asarray(_open(path, IMAGE_SIZE).convert("RGB"))
+
+
+@lru_cache(maxsize=1)
+def _planet_label(path: Path, _size: int, _time: int, mode_filter: int) -> NDArray[np.uint8]:
+    igbp = _open(path, LABEL_SIZE)
+    table = np.zeros(256, np.uint8)
+    for class_id, (_, _, members) in enumerate(CLASSES):
+        table[list(members)] = class_id
+    # Nearest keeps ids whole; coastlines then match the imagery to the pixel.
+    label = table[np.asarray(igbp.resize(IMAGE_SIZE, Image.Resampling.NEAREST))]
+    planet = majority(label, len(CLASSES), mode_filter)
+    planet.setflags(write=False)  # tiles are views of it
+    return planet
 
 
 def majority(label: NDArray[np.uint8], num_classes: int, window: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.palette import IGNORE_INDEX
+from semflow.labels import IGNORE_INDEX
 from semflow.report.content import NO_CLASS_COLOR, Content, Example
 from semflow.report.formats import NOTHING, counted, listed, with_percent
 from semflow.report.markup import Markup, element, join, paragraphs, picture, rgb, small

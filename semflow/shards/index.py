@@ -1,22 +1,29 @@
-"""The checked list of a data set's samples: what `index` writes and everything later stands on."""
+"""The checked list of a data set's samples: what everything after `index` stands on."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.datasets.base import ClassTable, Reader, Sample, UnreadableSample
-from semflow.errors import UserError
-from semflow.files import read_json, sha256_of, whole_folder, write_json
-from semflow.palette import IGNORE_INDEX
+from semflow.datasets.base import ClassTable, Sample
+from semflow.files import read_json
 
 HEADER = "index.json"
-SAMPLES = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A raw sample that cannot be used, and why."""
+
+    key: str
+    split: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -24,24 +31,39 @@ class Index:
     """An index on disk.
 
     Args:
-        folder: holds `index.json` and `samples.jsonl`.
+        folder: holds `index.json` and a file of samples for each split.
         classes: the class table.
         splits: names of the splits in order of first appearance.
         counts: samples of each split.
+        rejects: the raw samples that were left out.
     """
 
     folder: Path
     classes: ClassTable
     splits: tuple[str, ...]
     counts: dict[str, int]
+    rejects: tuple[Reject, ...]
 
-    def samples(self, split: str) -> Iterator[Sample]:
-        """Streams the samples of one split in the reader's order."""
-        with (self.folder / SAMPLES).open(encoding="utf-8") as lines:
-            for line in lines:
-                sample = Sample(**json.loads(line))
-                if sample.split == split:
-                    yield sample
+    def samples(self, split: str, start: int = 0) -> Iterator[Sample]:
+        """Streams the samples of one split in the reader's order.
+
+        Args:
+            split: a name; of one that the index does not know there are no samples.
+            start: from which byte of the split's file on, one of `starts`.
+        """
+        if split in self.splits:
+            with (self.folder / samples_file(split)).open("rb") as lines:
+                lines.seek(start)
+                yield from map(sample_from, lines)
+
+    def starts(self, split: str, step: int) -> NDArray[np.int64]:
+        """Where every step-th sample of a split starts in its file, bytes: (N / step,) int64."""
+        with (self.folder / samples_file(split)).open("rb") as lines:
+            ends = np.cumsum([0] + [_length(lines, step) for _ in range(self._groups(split, step))])
+        return ends[:-1]
+
+    def _groups(self, split: str, step: int) -> int:
+        return -(-self.counts[split] // step)
 
 
 def read_index(folder: Path) -> Index:
@@ -56,64 +78,23 @@ def read_index(folder: Path) -> Index:
         class_table(header["classes"]),
         tuple(header["splits"]),
         dict(header["counts"]),
+        tuple(Reject(**reject) for reject in header["rejects"]),
     )
 
 
-def write_index(reader: Reader, out: Path, max_rejects: int) -> Index:
-    """Reads every raw sample once, keeps the sound ones and names the others.
-
-    Args:
-        reader: the data set.
-        out: folder that receives the index, whole or not at all.
-        max_rejects: how many unreadable samples are bearable.
-
-    Raises:
-        UserError: more rejects than that, or no sample at all.
-    """
-    counts: dict[str, int] = {}
-    rejects: list[dict[str, str]] = []
-    with whole_folder(out) as folder:
-        with (folder / SAMPLES).open("w", encoding="utf-8") as lines:
-            for sample in reader.samples():
-                try:
-                    check_sample(*reader.read(sample), num_classes=len(reader.classes.names))
-                except UnreadableSample as reason:
-                    rejects.append({"key": sample.key, "reason": str(reason)})
-                    continue
-                counts[sample.split] = counts.get(sample.split, 0) + 1
-                lines.write(json.dumps(asdict(sample), sort_keys=True) + "\n")
-        if len(rejects) > max_rejects:
-            first = rejects[0]
-            raise UserError(
-                f"{len(rejects)} samples are unreadable, index.max_rejects allows {max_rejects}; "
-                f"the first: {first['key']}: {first['reason']}"
-            )
-        if not counts:
-            raise UserError("the index is empty: no sample passed its conditions; relax them")
-        write_json(
-            folder / HEADER,
-            {
-                "classes": asdict(reader.classes),
-                "counts": counts,
-                "splits": list(counts),
-                "raw_files": {path.name: sha256_of(path) for path in reader.files()},
-                "rejects": rejects,
-            },
-        )
-    return read_index(out)
+def samples_file(split: str) -> str:
+    """Name of the file with a split's samples, one a line."""
+    return f"{split}.jsonl"
 
 
-def check_sample(image: NDArray[np.uint8], label: NDArray[np.uint8], num_classes: int) -> None:
-    """Image and label must be of one size, and every id a class or IGNORE_INDEX.
+def sample_line(sample: Sample) -> str:
+    """A sample as one line."""
+    return json.dumps(asdict(sample), sort_keys=True) + "\n"
 
-    Raises:
-        UnreadableSample: naming the misfit.
-    """
-    if image.shape[:2] != label.shape:
-        raise UnreadableSample(f"image is {image.shape[:2]} but its label {label.shape}")
-    outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
-    if outside.size:
-        raise UnreadableSample(f"label id {outside[0]} is outside 0..{num_classes - 1}")
+
+def sample_from(line: bytes | str) -> Sample:
+    """The inverse of `sample_line`."""
+    return Sample(**json.loads(line))
 
 
 def class_table(value: dict[str, list[object]]) -> ClassTable:
@@ -123,3 +104,7 @@ def class_table(value: dict[str, list[object]]) -> ClassTable:
         colors=tuple(tuple(color) for color in value["colors"]),  # type: ignore[arg-type,misc]
         mirrored=tuple(int(str(other)) for other in value["mirrored"]),
     )
+
+
+def _length(lines: Iterator[bytes], count: int) -> int:
+    return sum(len(line) for line in islice(lines, count))

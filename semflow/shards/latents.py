@@ -2,78 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 
 from semflow.errors import UserError
-from semflow.files import read_json, whole_folder
+from semflow.files import whole_folder
 from semflow.networks.latents import Autoencoder, encode_moments, to_unit_range
-from semflow.shards.manifest import Manifest, read_manifest, write_manifest
-from semflow.shards.pixels import sample_digest
-from semflow.shards.tar import (
-    Record,
-    ShardFolder,
-    array_bytes,
-    batches,
-    png_pixels,
-    write_shards,
-)
+from semflow.networks.sources import load_autoencoder
+from semflow.provenance import processor, provenance_of
+from semflow.scratch import held, scratch_path
+from semflow.shards.digests import SplitDigests, digest_of, read_digests
+from semflow.shards.manifest import Manifest, read_manifest, verify_shards, write_manifest
+from semflow.shards.tar import ShardFolder, array_bytes, batches, png_pixels
+from semflow.shards.writing import Ranks, Record, complete_shards, publish_shards
+
+STAGE = "image_latents"
 
 
-def write_image_latents(
-    pixels: Path, digests: Path, autoencoder: Autoencoder, batch_size: int, out: Path
-) -> None:
-    """Encodes every split of a pixel shard folder.
+@dataclass(frozen=True)
+class LatentWork:
+    """What is encoded, and by what.
 
     Args:
+        dataset: its name, for the commands in errors.
         pixels: holds a folder of pixel shards for each split.
-        digests: what the samples must be, as `write_pixel_shards` noted it.
-        autoencoder: encodes them.
+        digests: what the images and labels must be, as `write_pixel_shards` noted it.
+        autoencoder: encodes them, on its own device.
+        batch_size: images encoded at once; a batch never reaches from one shard into the next.
+    """
+
+    dataset: str
+    pixels: Path
+    digests: Path
+    autoencoder: Autoencoder
+    batch_size: int
+
+    @property
+    def rebuild(self) -> str:
+        """The command that makes the pixel shards anew."""
+        return f"dvc repro -f shards@{self.dataset}"
+
+
+def encode_images(
+    dataset: str, batch_size: int, pixels: Path, digests: Path, autoencoder: Path, out: Path
+) -> None:
+    """Encodes every split on all processes of the launch; a killed run goes on where it was.
+
+    Args:
+        dataset: its name.
         batch_size: images encoded at once.
-        out: receives a folder for each split, whole or not at all, with the members
-            `moments.npy` and `mirrored.npy`, (2C, h, w) float16.
+        pixels: holds a folder of pixel shards for each split.
+        digests: what the images and labels must be.
+        autoencoder: folder of the autoencoder.
+        out: receives a folder for each split, whole or not at all.
 
     Raises:
-        UserError: a sample is not the one that the digests name.
+        UserError: a shard is not the one that the digests name, or another run is at work.
     """
-    expected = read_json(digests)
-    with whole_folder(out) as folder:
-        for split, sums in expected.items():
-            source = read_manifest(pixels / split)
-            if missing := sums.keys() - set(source.keys()):
-                raise UserError(f"{source.folder} lacks {min(missing)}; run: dvc repro -f shards")
-            (folder / split).mkdir()
-            records = _records(ShardFolder(source), sums, autoencoder, batch_size)
-            shards = write_shards(records, folder / split, len(source.shards[0].samples))
-            about = {"scaling_factor": autoencoder.config.scaling_factor, "split": split}
-            write_manifest(Manifest(folder / split, shards, about))
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    network = load_autoencoder(autoencoder).to(accelerator.device)
+    made_of = provenance_of(
+        {"batch_size": batch_size},
+        [digests, autoencoder],
+        {
+            "processor": processor(),
+            "threads": torch.get_num_threads(),
+            "device": accelerator.device.type,
+        },
+    )
+    scratch = scratch_path(STAGE, dataset, made_of.fingerprint())
+    work = LatentWork(dataset, pixels, digests, network, batch_size)
+    with held(scratch) if accelerator.is_main_process else nullcontext():
+        write_image_latents(work, scratch, out, accelerator)
+
+
+def write_image_latents(work: LatentWork, scratch: Path, out: Path, ranks: Ranks) -> None:
+    """Encodes every split of a pixel shard folder, shard by shard.
+
+    Args:
+        work: what to encode.
+        scratch: the stage's folder, held by the main process.
+        out: receives a folder for each split, whole or not at all, with the members
+            `moments.npy` and `mirrored.npy`, (2C, h, w) float16.
+        ranks: the processes that do so together.
+
+    Raises:
+        UserError: a shard is not the one that the digests name.
+    """
+    expected = read_digests(work.digests)
+    sources = {split: _open_split(work, split, digests) for split, digests in expected.items()}
+    counts = {split: source.tars for split, source in sources.items()}
+
+    def records(split: str, number: int) -> Iterator[Record]:
+        return _records(work, sources[split].only(number), expected[split].shards[number])
+
+    complete_shards(scratch, STAGE, counts, records, ranks)
+    if ranks.is_main_process:
+        publish_shards(scratch, counts, {split: _about(work, split) for split in counts}, out)
+
+
+def _about(work: LatentWork, split: str) -> Mapping[str, object]:
+    return {"scaling_factor": work.autoencoder.config.scaling_factor, "split": split}
+
+
+def _open_split(work: LatentWork, split: str, digests: SplitDigests) -> Manifest:
+    source = read_manifest(work.pixels / split)
+    found, wanted = (source.tars, len(source)), (len(digests.shards), digests.samples)
+    if found != wanted:
+        raise UserError(
+            f"{source.folder} has {found[1]} samples in {found[0]} tars, {work.digests} names "
+            f"{wanted[1]} in {wanted[0]}; run: {work.rebuild}"
+        )
+    return source
 
 
 @torch.no_grad()
-def _records(
-    source: ShardFolder, digests: dict[str, str], autoencoder: Autoencoder, batch_size: int
-) -> Iterator[Record]:
-    for positions in batches(source, batch_size):
-        contents = [source.read(position, "image.png") for position in positions]
-        keys = [source.key(position) for position in positions]
-        for position, key, content in zip(positions, keys, contents, strict=True):
-            if sample_digest(content, source.read(position, "label.png")) != digests.get(key):
-                raise UserError(f"{key} in {source.folder} was altered; run: dvc repro -f shards")
-        image = to_unit_range(torch.from_numpy(np.stack([png_pixels(c) for c in contents])))
-        image = image.to(autoencoder.device)
-        moments = encode_moments(autoencoder, image).half().cpu().numpy()
-        mirrored = encode_moments(autoencoder, image.flip(3)).half().cpu().numpy()
-        for number, key in enumerate(keys):
+def _records(work: LatentWork, source: Manifest, digest: str) -> Iterator[Record]:
+    folder = _checked_shard(work, source, digest)
+    for positions in batches(folder, work.batch_size):
+        pixels = [png_pixels(folder.read(position, "image.png")) for position in positions]
+        image = to_unit_range(torch.from_numpy(np.stack(pixels))).to(work.autoencoder.device)
+        moments = encode_moments(work.autoencoder, image).half().cpu().numpy()
+        mirrored = encode_moments(work.autoencoder, image.flip(3)).half().cpu().numpy()
+        for number, position in enumerate(positions):
             yield (
-                key,
+                folder.key(position),
                 {
                     "moments.npy": array_bytes(moments[number]),
                     "mirrored.npy": array_bytes(mirrored[number]),
                 },
             )
+
+
+def _checked_shard(work: LatentWork, source: Manifest, digest: str) -> ShardFolder:
+    verify_shards(source, work.rebuild)
+    folder = ShardFolder(source)
+    if digest_of(folder) != digest:
+        (shard,) = source.shards()
+        raise UserError(
+            f"{source.folder / shard.name} holds other images or labels than {work.digests} "
+            f"names; run: {work.rebuild}"
+        )
+    return folder
 
 
 def write_mask_latents(pixels: Path, mask_noise: str, out: Path) -> None:
@@ -89,4 +165,4 @@ def write_mask_latents(pixels: Path, mask_noise: str, out: Path) -> None:
         for source in sorted(pixels.iterdir()):
             (folder / source.name).mkdir()
             about = {"mask_noise": mask_noise, "split": source.name}
-            write_manifest(Manifest(folder / source.name, (), about))
+            write_manifest(folder / source.name, about, ())

@@ -1,94 +1,155 @@
-"""What a folder of shards holds: `manifest.json`, written last, with offsets and checksums."""
+"""What a folder of shards holds: `manifest.json`, written last, with offsets and checksums.
+
+One tar a line, its samples by column, so that a manifest of any length is written and read tar by
+tar, and is still one valid JSON document.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from semflow.errors import UserError
-from semflow.files import read_json, sha256_of, write_json
+from semflow.files import sha256_of
 
 MANIFEST = "manifest.json"
+OPENING = '{"about":'
+SHARDS = ',"shards":['
+CLOSING = b"]}"
 
 
-@dataclass(frozen=True)
-class Member:
-    """Where one file of a sample lies in its tar: first byte and length of its content."""
-
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One sample of a shard: its key and its members by extension, such as "image.png"."""
-
-    key: str
-    members: dict[str, Member]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shard:
-    """One tar: file name, length, checksum and its samples in order."""
+    """One tar of n samples.
+
+    Args:
+        name: file name.
+        bytes: length.
+        sha256: checksum.
+        keys: (n,) UTF-8, in order.
+        members: for each extension, such as "image.png", (2, n) int64: where the content of each
+            sample's member starts in the tar, and its length, bytes.
+    """
 
     name: str
     bytes: int
     sha256: str
-    samples: tuple[Entry, ...]
+    keys: NDArray[np.bytes_]
+    members: dict[str, NDArray[np.int64]]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def columns(self) -> dict[str, Any]:
+        """Keys and members as JSON values."""
+        return {
+            "keys": [key.decode() for key in self.keys.tolist()],
+            "members": {name: places.tolist() for name, places in self.members.items()},
+        }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifest:
-    """One split of a shard folder.
+    """One split of a shard folder; what it says of the tars stays on disk until it is asked for.
 
     Args:
         folder: holds the tars and the manifest.
-        shards: the tars in order.
         about: what else a reader must know, such as the class table; JSON values only.
+        lines: (tars + 1,) int64, where each tar's line starts in the manifest, and the end.
     """
 
     folder: Path
-    shards: tuple[Shard, ...]
     about: dict[str, Any]
+    lines: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return sum(len(shard.samples) for shard in self.shards)
+        """How many samples there are."""
+        return sum(len(shard) for shard in self.shards())
 
-    def keys(self) -> list[str]:
+    @property
+    def tars(self) -> int:
+        """How many tars there are."""
+        return len(self.lines) - 1
+
+    def shards(self) -> Iterator[Shard]:
+        """The tars in order, read one by one."""
+        with (self.folder / MANIFEST).open("rb") as file:
+            for start, end in pairwise(self.lines.tolist()):
+                file.seek(start)
+                yield _shard_from(file.read(end - start))
+
+    def keys(self) -> Iterator[str]:
         """The samples' keys in order."""
-        return [entry.key for shard in self.shards for entry in shard.samples]
+        for shard in self.shards():
+            yield from (key.decode() for key in shard.keys.tolist())
+
+    def only(self, number: int) -> Manifest:
+        """The same folder with one tar alone, counted from 0."""
+        return Manifest(self.folder, self.about, self.lines[number : number + 2])
 
 
-def write_manifest(manifest: Manifest) -> None:
-    """Writes the manifest beside its tars: the mark that the folder is complete."""
-    value = {"about": manifest.about, "shards": [asdict(shard) for shard in manifest.shards]}
-    write_json(manifest.folder / MANIFEST, value)
+def shard_from_columns(name: str, length: int, sha256: str, columns: dict[str, Any]) -> Shard:
+    """The inverse of `Shard.columns`; other columns are passed over."""
+    return Shard(
+        name,
+        length,
+        sha256,
+        np.array([key.encode() for key in columns["keys"]], dtype=np.bytes_),
+        {name: np.array(places, np.int64) for name, places in columns["members"].items()},
+    )
+
+
+def write_manifest(folder: Path, about: dict[str, Any], shards: Iterable[Shard]) -> Manifest:
+    """Writes the manifest beside its tars: the mark that the folder is complete.
+
+    Args:
+        folder: holds the tars.
+        about: what else a reader must know; JSON values.
+        shards: the tars in order; taken one by one.
+    """
+    partial = folder / f".{MANIFEST}.partial"
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(OPENING + _compact(about) + SHARDS)
+        for number, shard in enumerate(shards):
+            value = {"name": shard.name, "bytes": shard.bytes, "sha256": shard.sha256}
+            file.write(("," if number else "") + "\n" + _compact({**value, **shard.columns()}))
+        file.write("\n" + CLOSING.decode() + "\n")
+    partial.replace(folder / MANIFEST)
+    return read_manifest(folder)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Opens a folder of shards.
 
     Raises:
-        UserError: the folder has no manifest.
+        UserError: the folder has no manifest, or one that was cut short or is of another version.
     """
-    value = read_json(folder / MANIFEST)
-    shards = tuple(
-        Shard(
-            name=shard["name"],
-            bytes=shard["bytes"],
-            sha256=shard["sha256"],
-            samples=tuple(
-                Entry(
-                    key=entry["key"],
-                    members={name: Member(**place) for name, place in entry["members"].items()},
-                )
-                for entry in shard["samples"]
-            ),
+    path = folder / MANIFEST
+    try:
+        with path.open("rb") as file:
+            head, position, lines = file.readline(), file.tell(), []
+            for line in file:
+                lines.append(position)
+                position += len(line)
+    except FileNotFoundError:
+        raise UserError(f"{path} not found; run the stage that makes it: dvc repro") from None
+    if not (head.endswith(SHARDS.encode() + b"\n") and lines and line.strip() == CLOSING):
+        raise UserError(
+            f"{path} was cut short or is of another version; delete its folder and run: dvc repro"
         )
-        for shard in value["shards"]
-    )
-    return Manifest(folder, shards, value["about"])
+    return Manifest(folder, json.loads(head.strip() + CLOSING)["about"], np.array(lines, np.int64))
+
+
+def same_keys(one: Manifest, other: Manifest) -> bool:
+    """Whether two folders hold the same samples in the same order."""
+    return all(mine == theirs for mine, theirs in zip_longest(one.keys(), other.keys()))
 
 
 def verify_shards(manifest: Manifest, rebuild: str) -> None:
@@ -101,7 +162,7 @@ def verify_shards(manifest: Manifest, rebuild: str) -> None:
     Raises:
         UserError: a tar is missing, cut short or altered.
     """
-    for shard in manifest.shards:
+    for shard in manifest.shards():
         path = manifest.folder / shard.name
         if not path.is_file():
             raise UserError(f"{path} is missing; rebuild it: {rebuild}")
@@ -115,3 +176,12 @@ def verify_shards(manifest: Manifest, rebuild: str) -> None:
                 f"{path} was altered: its sha256 is not the manifest's; "
                 f"delete it and rebuild: {rebuild}"
             )
+
+
+def _shard_from(line: bytes) -> Shard:
+    value = json.loads(line.rstrip(b",\n"))
+    return shard_from_columns(value["name"], value["bytes"], value["sha256"], value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

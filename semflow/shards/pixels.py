@@ -2,82 +2,124 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.datasets.base import Reader, Sample
-from semflow.files import whole_folder, write_json
+from semflow.datasets.base import Reader, Sample, UnreadableSample
+from semflow.errors import UserError
 from semflow.palette import Palette
 from semflow.params.data import Shards
+from semflow.parts import read_note
+from semflow.pool import run_all
+from semflow.shards.digests import ShardDigest, SplitDigests, write_digests
 from semflow.shards.index import Index
-from semflow.shards.manifest import Manifest, write_manifest
-from semflow.shards.tar import Record, png_bytes, write_shards
+from semflow.shards.tar import png_bytes
+from semflow.shards.writing import (
+    Record,
+    begin_shards,
+    finish_shard,
+    publish_shards,
+    shard_name,
+)
 
 
-def write_pixel_shards(
-    index: Index, reader: Reader, palette: Palette, params: Shards, out: Path, digests: Path
-) -> None:
-    """Writes `<out>/<split>/*.tar` with a manifest each, and the digests of images and labels.
+@dataclass(frozen=True)
+class PixelWork:
+    """What a worker needs for any shard.
 
     Args:
         index: which samples, in which order.
         reader: reads them.
         palette: colours the labels (Eq. 7).
         params: size of an image, samples of a shard.
-        out: receives a folder for each split, whole or not at all.
-        digests: receives {split: {key: sha256 of image and label}}. Whatever needs no pseudo-mask
-            depends on this file, so that another palette does not make it stale.
+        scratch: receives the shards.
     """
-    sample_digests: dict[str, dict[str, str]] = {}
-    with whole_folder(out) as folder:
-        for split in index.splits:
-            (folder / split).mkdir()
-            sample_digests[split] = {}
-            records = _records(index, split, reader, palette, params.image_size)
-            shards = write_shards(
-                _noting(records, sample_digests[split]), folder / split, params.samples_per_shard
-            )
-            about = {"classes": asdict(index.classes), "split": split}
-            write_manifest(Manifest(folder / split, shards, about))
-    write_json(digests, sample_digests)
+
+    index: Index
+    reader: Reader
+    palette: Palette
+    params: Shards
+    scratch: Path
 
 
-def _records(
-    index: Index, split: str, reader: Reader, palette: Palette, size: tuple[int, int]
-) -> Iterator[Record]:
-    for sample in index.samples(split):
-        image, label = resize(*reader.read(sample), size)
-        yield (
-            sample.key,
-            {
-                "image.png": png_bytes(image),
-                "label.png": png_bytes(label),
-                "pseudo_mask.png": png_bytes(palette.colorize(label)),
-                "json": _facts(sample),
-            },
+def write_pixel_shards(work: PixelWork, out: Path, digests: Path) -> None:
+    """Writes `<out>/<split>/*.tar` with a manifest each, and the digests of images and labels.
+
+    Args:
+        work: what to make; its scratch folder is held by this process, and workers share it.
+        out: receives a folder for each split, whole or not at all.
+        digests: receives the digests of every split's shards. Whatever needs no pseudo-mask
+            depends on this file, so that another palette does not make it stale.
+
+    Raises:
+        UserError: a sample has become unreadable since it was indexed.
+    """
+    index, scratch = work.index, work.scratch.resolve()
+    away = replace(work, index=replace(index, folder=index.folder.resolve()), scratch=scratch)
+    starts = {split: index.starts(split, work.params.samples_per_shard) for split in index.splits}
+    counts = {split: len(found) for split, found in starts.items()}
+    tasks = [
+        (split, number, int(starts[split][number]))
+        for split, number in begin_shards(scratch, "shards", counts)
+    ]
+    run_all(partial(_make_shard, away), tasks, "shards", "shards")
+    write_digests(digests, _noted_digests(scratch, index, counts))
+    publish_shards(scratch, counts, {split: _about(index, split) for split in counts}, out)
+
+
+def _make_shard(work: PixelWork, task: tuple[str, int, int]) -> None:
+    split, number, start = task
+    digest = ShardDigest()
+    samples = islice(work.index.samples(split, start), work.params.samples_per_shard)
+    records = (_record(work, sample, digest) for sample in samples)
+    finish_shard(work.scratch, split, number, records, lambda: {"digest": digest.hexdigest()})
+
+
+def _record(work: PixelWork, sample: Sample, digest: ShardDigest) -> Record:
+    try:
+        image, label = resize(*work.reader.read(sample), work.params.image_size)
+    except UnreadableSample as reason:
+        raise UserError(
+            f"{sample.key} has become unreadable since it was indexed ({reason}); "
+            "restore it, or run: dvc repro -f index"
+        ) from None
+    contents = {
+        "image.png": png_bytes(image),
+        "label.png": png_bytes(label),
+        "pseudo_mask.png": png_bytes(work.palette.colorize(label)),
+        "json": json.dumps({"key": sample.key, **sample.place}, sort_keys=True).encode(),
+    }
+    digest.update(sample.key, contents["image.png"], contents["label.png"])
+    return sample.key, contents
+
+
+def _about(index: Index, split: str) -> dict[str, object]:
+    rejects = [
+        {"key": reject.key, "reason": reject.reason}
+        for reject in index.rejects
+        if reject.split == split
+    ]
+    return {"classes": asdict(index.classes), "rejects": rejects, "split": split}
+
+
+def _noted_digests(scratch: Path, index: Index, counts: dict[str, int]) -> dict[str, SplitDigests]:
+    return {
+        split: SplitDigests(
+            index.counts[split],
+            tuple(
+                str(read_note(scratch, shard_name(split, number)).facts["digest"])
+                for number in range(count)
+            ),
         )
-
-
-def _facts(sample: Sample) -> bytes:
-    return json.dumps({"key": sample.key, **sample.place}, sort_keys=True).encode()
-
-
-def _noting(records: Iterator[Record], digests: dict[str, str]) -> Iterator[Record]:
-    for key, contents in records:
-        digests[key] = sample_digest(contents["image.png"], contents["label.png"])
-        yield key, contents
-
-
-def sample_digest(image: bytes, label: bytes) -> str:
-    """One sha256 over an image's and its label's PNG."""
-    return hashlib.sha256(hashlib.sha256(image).digest() + label).hexdigest()
+        for split, count in counts.items()
+    }
 
 
 def resize(

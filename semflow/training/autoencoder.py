@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from semflow.labels import IGNORE_INDEX
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import to_unit_range
-from semflow.palette import IGNORE_INDEX, anchor_distances
+from semflow.palette import anchor_distances
 from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest

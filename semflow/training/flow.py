@@ -24,7 +24,7 @@ from semflow.pictures import picture_grid
 from semflow.pipeline import SemFlowPipeline
 from semflow.provenance import PROVENANCE
 from semflow.shards.index import class_table
-from semflow.shards.manifest import read_manifest, verify_shards
+from semflow.shards.manifest import read_manifest, same_keys, verify_shards
 from semflow.shards.tar import ShardFolder, png_pixels
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import (
@@ -111,7 +111,7 @@ def open_training_samples(
     pixel_manifest, latent_manifest = (read_manifest(f / "train") for f in (pixels, latents))
     verify_shards(pixel_manifest, f"dvc repro -f shards@{dataset}")
     verify_shards(latent_manifest, f"dvc repro -f image_latents@{dataset}")
-    if pixel_manifest.keys() != latent_manifest.keys():
+    if not same_keys(pixel_manifest, latent_manifest):
         raise UserError(
             f"{latents} holds other samples than {pixels}; "
             f"run: dvc repro -f image_latents@{dataset}"

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semflow.formulations.semflow import draw_t, mask_estimate, path_sample
+from semflow.labels import IGNORE_INDEX
 from semflow.networks.latents import Autoencoder, decode, encode, latents_from_moments
 from semflow.networks.statistics import LatentStatistics
-from semflow.palette import IGNORE_INDEX, Palette, anchor_distances
+from semflow.palette import Palette, anchor_distances
 from semflow.params.learning import Flow
 from semflow.perturbation import perturb
 from semflow.training.samples import TrainingSample

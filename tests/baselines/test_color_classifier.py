@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyDataset
+from tiny import TinyDataset, shard_folder
 from torch.distributions import MultivariateNormal
 
 from semflow.baselines.color_classifier import (
@@ -16,8 +16,8 @@ from semflow.baselines.color_classifier import (
     load_color_classifier,
     save_color_classifier,
 )
-from semflow.shards.manifest import Manifest, read_manifest, write_manifest
-from semflow.shards.tar import ShardFolder, png_bytes, png_pixels, write_shards
+from semflow.shards.manifest import Manifest, read_manifest
+from semflow.shards.tar import ShardFolder, png_bytes, png_pixels
 
 NAMES = ["sea", "wood", "sand", "nowhere"]
 MEANS = np.array([[30, 60, 160], [40, 140, 40], [220, 200, 120]], np.float64)
@@ -36,9 +36,7 @@ def shards_of(folder: Path, images: np.ndarray, labels: np.ndarray) -> Manifest:
         "colors": [[0, 0, 0]] * len(NAMES),
         "mirrored": list(range(len(NAMES))),
     }
-    manifest = Manifest(folder, write_shards(records, folder, 3), {"classes": classes})
-    write_manifest(manifest)
-    return read_manifest(folder)
+    return shard_folder(records, folder, 3, {"classes": classes})
 
 
 @pytest.fixture

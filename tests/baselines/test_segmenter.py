@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, CHANNELS, CLASSES, PATCH, SIZE, TinyDataset, random_images, same_weights
+from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, random_images, same_weights
+from tiny_data import CLASSES, SIZE
 from torch import nn
 
 from semflow.baselines.color_classifier import load_color_classifier

@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import CLASSES, Command, TinyDataset
+from tiny import Command, TinyDataset
+from tiny_data import CLASSES, RandomReader, index_of, pixels_of
 
 from semflow.files import sha256_of, write_json
+from semflow.palette import make_palette
+from semflow.params import DatasetParams
 from semflow.results import (
     Metrics,
     Segmentation,
@@ -88,6 +91,24 @@ def test_a_folder_of_shards_is_described_split_by_split(
 def tiny_shards(dataset: TinyDataset, tmp_path: Path) -> Path:
     """A copy of the tiny data set's shards."""
     return Path(shutil.copytree(dataset.shards, tmp_path / "shards"))
+
+
+def test_raw_samples_that_were_left_out_are_named_with_their_reasons(
+    semflow_command: Command, tmp_path: Path, params: DatasetParams
+) -> None:
+    (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
+    reader = RandomReader(tmp_path / "raw.txt", {"train": 2, "val": 2}, unreadable=("val_1",))
+    index = index_of(reader, tmp_path / "index", max_rejects=1)
+    palette = make_palette(params.palette, len(CLASSES.names))
+    out = tmp_path / "shards"
+    pixels_of(index, reader, palette, params.shards, out, tmp_path / "digests.json")
+    result = semflow_command("inspect", out / "val")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[1:4] == [
+        "  members: image.png, json, label.png, pseudo_mask.png",
+        "  split: val",
+        "  rejected val_1: cut short",
+    ]
 
 
 def test_an_altered_shard_is_told_and_is_exit_code_2(

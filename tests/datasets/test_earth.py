@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def reader(planet: Path, monkeypatch: pytest.MonkeyPatch) -> EarthReader:
     monkeypatch.setattr(earth, "IMAGE_SIZE", (WIDTH, HEIGHT))
     monkeypatch.setattr(earth, "LABEL_SIZE", (LABEL_WIDTH, LABEL_HEIGHT))
     return EarthReader(planet, PARAMS)
+
+
+def test_a_reader_is_sent_to_a_worker_without_the_planet(reader: EarthReader) -> None:
+    sample = next(reader.samples())
+    image, label = reader.read(sample)
+    sent = pickle.dumps(reader)
+    assert len(sent) < 2000
+    again_image, again_label = pickle.loads(sent).read(sample)
+    # Both readers cut their tiles out of the one planet that this process has opened.
+    assert np.shares_memory(image, again_image)
+    assert np.shares_memory(label, again_label)
 
 
 def columns_between(one: int, other: int, tile: int) -> int:

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHANNELS, PATCH, SIZE, lossless_autoencoder, same_weights
+from tiny import CHANNELS, PATCH, lossless_autoencoder, same_weights
+from tiny_data import SIZE
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import decode, encode, encode_moments

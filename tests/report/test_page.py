@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import CLASSES
+from tiny_data import CLASSES
 
 from semflow.errors import UserError
 from semflow.params import DatasetParams

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
+from tiny import shard_folder
 
 from semflow.params import DatasetParams
 from semflow.params.measuring import Report
@@ -26,8 +27,7 @@ from semflow.report.gallery import agreement, described
 from semflow.report.markup import Row, element, picture, table
 from semflow.report.provenance import yaml_lines
 from semflow.report.weights import weight_files
-from semflow.shards.manifest import Manifest
-from semflow.shards.tar import ShardFolder, png_bytes, write_shards
+from semflow.shards.tar import ShardFolder, png_bytes
 
 
 class OneElement(HTMLParser):
@@ -211,8 +211,7 @@ class Mirror:
 def test_examples_hold_a_synthesis_for_every_seed(tmp_path: Path) -> None:
     image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
     members = {"image.png": png_bytes(image), "label.png": png_bytes(image[:, :, 0] % 2)}
-    shards = write_shards(((f"k{i}", members) for i in range(5)), tmp_path, 2)
-    val = ShardFolder(Manifest(tmp_path, shards, {}))
+    val = ShardFolder(shard_folder(((f"k{i}", members) for i in range(5)), tmp_path, 2, {}))
     pipeline: Any = Mirror()
     examples = make_examples(pipeline, val, Report(examples=3, seeds=(7, 9)))
     assert [example.key for example in examples] == ["k0", "k2", "k4"]

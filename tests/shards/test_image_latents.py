@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import webdataset
-from tiny import CHANNELS, PATCH, SIZE, TRAIN_SAMPLES, TinyDataset
+from tiny import CHANNELS, PATCH, TinyDataset, latents_of
+from tiny_data import SIZE, TRAIN_SAMPLES, cut_short, flip_a_byte
 
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import to_unit_range
-from semflow.shards.latents import write_image_latents, write_mask_latents
+from semflow.shards.latents import write_mask_latents
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, array_from, png_pixels
 
@@ -51,7 +54,7 @@ def test_latent_shards_are_webdataset_tars_of_the_pixel_shards_lengths(
 def test_two_runs_write_the_same_bytes(
     dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
 ) -> None:
-    write_image_latents(dataset.shards, dataset.digests, autoencoder, 4, tmp_path / "latents")
+    latents_of(dataset.shards, dataset.digests, autoencoder, tmp_path / "latents")
     for path in sorted(dataset.image_latents.rglob("*.*")):
         again = tmp_path / "latents" / path.relative_to(dataset.image_latents)
         assert again.read_bytes() == path.read_bytes()
@@ -64,28 +67,50 @@ def test_the_manifest_notes_the_scaling_factor(
     assert about == {"scaling_factor": autoencoder.config.scaling_factor, "split": "val"}
 
 
-def test_a_sample_that_is_not_the_one_of_the_digests_is_refused(
+def test_a_shard_that_is_not_the_one_of_the_digests_is_refused(
     dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
 ) -> None:
     digests = json.loads(dataset.digests.read_text("utf-8"))
-    digests["val"]["val_1"] = digests["val"]["val_0"]
+    digests["train"]["shards"].reverse()
     (tmp_path / "digests.json").write_text(json.dumps(digests), encoding="utf-8")
     out = tmp_path / "latents"
-    with pytest.raises(UserError, match=r"val_1 in .* was altered; run: dvc repro -f shards"):
-        write_image_latents(dataset.shards, tmp_path / "digests.json", autoencoder, 4, out)
-    assert [path.name for path in tmp_path.iterdir()] == ["digests.json"]
+    complaint = r"000000\.tar holds other images or labels .*run: dvc repro -f shards@earth"
+    with pytest.raises(UserError, match=complaint):
+        latents_of(dataset.shards, tmp_path / "digests.json", autoencoder, out)
+    assert not out.exists()
 
 
-def test_a_sample_that_the_digests_name_and_the_shards_lack_is_missed(
-    dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
+@pytest.mark.parametrize("change", [{"samples": 9}, {"shards": ["0" * 64]}])
+def test_a_folder_of_another_length_than_the_digests_is_refused(
+    dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path, change: dict[str, object]
 ) -> None:
     digests = json.loads(dataset.digests.read_text("utf-8"))
-    digests["val"]["val_99"] = digests["val"]["val_0"]
+    digests["train"].update(change)
     (tmp_path / "digests.json").write_text(json.dumps(digests), encoding="utf-8")
-    with pytest.raises(UserError, match="val_99"):
-        write_image_latents(
-            dataset.shards, tmp_path / "digests.json", autoencoder, 4, tmp_path / "latents"
-        )
+    with pytest.raises(UserError, match=r"10 samples in 3 tars, .* names .*dvc repro -f shards@"):
+        latents_of(dataset.shards, tmp_path / "digests.json", autoencoder, tmp_path / "latents")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [(cut_short, "bytes, its manifest says"), (flip_a_byte, "was altered")],
+)
+def test_a_spoiled_pixel_tar_is_named_and_never_encoded(
+    dataset: TinyDataset,
+    autoencoder: PatchAutoencoder,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    complaint: str,
+) -> None:
+    pixels = Path(shutil.copytree(dataset.shards, tmp_path / "shards"))
+    spoil(pixels / "train" / "000001.tar")
+    with pytest.raises(UserError) as refusal:
+        latents_of(pixels, dataset.digests, autoencoder, tmp_path / "latents")
+    message = str(refusal.value)
+    assert message.startswith(str(pixels / "train" / "000001.tar"))
+    assert complaint in message
+    assert message.endswith("dvc repro -f shards@earth")
+    assert not (tmp_path / "latents").exists()
 
 
 def test_online_masks_need_nothing_but_a_manifest_for_each_split(

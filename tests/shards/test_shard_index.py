@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny import CLASSES, RandomReader
+from tiny_data import CLASSES, RandomReader, index_of
 
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.errors import UserError
-from semflow.shards.index import check_sample, read_index, write_index
+from semflow.shards.index import Reject, read_index
+from semflow.shards.indexing import check_sample
 
 COUNTS = {"val": 2, "train": 5}
 RED = np.zeros((4, 5, 3), np.uint8)
@@ -33,7 +34,7 @@ def test_an_index_streams_the_samples_of_a_split_in_the_readers_order(
     raw: Path, tmp_path: Path
 ) -> None:
     reader = RandomReader(raw, COUNTS)
-    write_index(reader, tmp_path / "index", max_rejects=0)
+    index_of(reader, tmp_path / "index")
     index = read_index(tmp_path / "index")
     assert index.classes == CLASSES
     assert index.counts == COUNTS
@@ -42,20 +43,30 @@ def test_an_index_streams_the_samples_of_a_split_in_the_readers_order(
     assert list(index.samples("test")) == []
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 9])
+def test_samples_can_be_read_from_every_nth_on(raw: Path, tmp_path: Path, step: int) -> None:
+    index = index_of(RandomReader(raw, COUNTS), tmp_path / "index")
+    every = list(index.samples("train"))
+    starts = index.starts("train", step).tolist()
+    assert [list(index.samples("train", start)) for start in starts] == [
+        every[first:] for first in range(0, 5, step)
+    ]
+
+
 def test_splits_come_in_the_order_of_their_first_appearance(raw: Path, tmp_path: Path) -> None:
-    index = write_index(RandomReader(raw, COUNTS), tmp_path / "index", max_rejects=0)
+    index = index_of(RandomReader(raw, COUNTS), tmp_path / "index")
     assert index.splits == ("val", "train")
 
 
 def test_two_runs_write_the_same_bytes(raw: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        write_index(RandomReader(raw, COUNTS), tmp_path / name, max_rejects=0)
-    for file in ("index.json", "samples.jsonl"):
+        index_of(RandomReader(raw, COUNTS), tmp_path / name)
+    for file in ("index.json", "train.jsonl", "val.jsonl"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_raw_files_are_noted_with_their_checksums(raw: Path, tmp_path: Path) -> None:
-    write_index(RandomReader(raw, COUNTS), tmp_path / "index", max_rejects=0)
+    index_of(RandomReader(raw, COUNTS), tmp_path / "index")
     expected = {"raw.bin": hashlib.sha256(b"planet").hexdigest()}
     assert header_of(tmp_path / "index")["raw_files"] == expected
 
@@ -64,13 +75,13 @@ def test_an_unreadable_sample_goes_to_the_rejects_with_its_reason(
     raw: Path, tmp_path: Path
 ) -> None:
     reader = RandomReader(raw, COUNTS, unreadable=("train_1", "val_0"))
-    index = write_index(reader, tmp_path / "index", max_rejects=2)
+    index = index_of(reader, tmp_path / "index", max_rejects=2)
     assert index.counts == {"train": 4, "val": 1}
     assert [sample.key for sample in index.samples("val")] == ["val_1"]
-    assert header_of(tmp_path / "index")["rejects"] == [
-        {"key": "val_0", "reason": "cut short"},
-        {"key": "train_1", "reason": "cut short"},
-    ]
+    assert index.rejects == (
+        Reject("val_0", "val", "cut short"),
+        Reject("train_1", "train", "cut short"),
+    )
 
 
 def test_more_rejects_than_allowed_fail_with_their_number_and_write_nothing(
@@ -78,11 +89,11 @@ def test_more_rejects_than_allowed_fail_with_their_number_and_write_nothing(
 ) -> None:
     reader = RandomReader(raw, COUNTS, unreadable=("train_1", "train_2", "val_0"))
     with pytest.raises(UserError) as refusal:
-        write_index(reader, tmp_path / "index", max_rejects=2)
+        index_of(reader, tmp_path / "index", max_rejects=2)
     assert str(refusal.value) == (
         "3 samples are unreadable, index.max_rejects allows 2; the first: val_0: cut short"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["raw.bin"]
+    assert not (tmp_path / "index").exists()
 
 
 def test_a_label_id_that_is_no_class_is_a_reject(raw: Path, tmp_path: Path) -> None:
@@ -93,11 +104,9 @@ def test_a_label_id_that_is_no_class_is_a_reject(raw: Path, tmp_path: Path) -> N
                 label[2, 3] = len(CLASSES.names)
             return image, label
 
-    index = write_index(WithAStrangeId(raw, COUNTS), tmp_path / "index", max_rejects=1)
+    index = index_of(WithAStrangeId(raw, COUNTS), tmp_path / "index", max_rejects=1)
     assert index.counts == {"train": 4, "val": 2}
-    assert header_of(tmp_path / "index")["rejects"] == [
-        {"key": "train_3", "reason": "label id 4 is outside 0..3"}
-    ]
+    assert index.rejects == (Reject("train_3", "train", "label id 4 is outside 0..3"),)
 
 
 def test_the_largest_class_and_255_are_ids_and_what_lies_between_is_not() -> None:
@@ -115,7 +124,7 @@ def test_a_label_of_another_size_than_its_image_is_a_reject() -> None:
 
 def test_an_index_without_samples_is_refused(raw: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the index is empty"):
-        write_index(RandomReader(raw, {}), tmp_path / "index", max_rejects=0)
+        index_of(RandomReader(raw, {}), tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
 

@@ -1,26 +1,19 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny import TinyDataset
+from tiny_data import cut_short, flip_a_byte
 
 from semflow.errors import UserError
-from semflow.shards.manifest import read_manifest, verify_shards, write_manifest
+from semflow.shards.manifest import read_manifest, same_keys, verify_shards, write_manifest
+from semflow.shards.tar import ShardFolder
 
 REBUILD = "dvc repro -f shards@earth"
-
-
-def flip_a_byte(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-512])
 
 
 @pytest.fixture
@@ -58,9 +51,42 @@ def test_a_spoiled_tar_is_named_with_the_command_that_rebuilds_it(
 def test_a_manifest_comes_back_as_it_was_written(folder: Path) -> None:
     manifest = read_manifest(folder)
     before = (folder / "manifest.json").read_bytes()
-    write_manifest(manifest)
+    again = write_manifest(folder, manifest.about, manifest.shards())
     assert (folder / "manifest.json").read_bytes() == before
-    assert read_manifest(folder) == manifest
+    assert again.about == manifest.about
+    assert list(again.keys()) == list(manifest.keys())
+
+
+def test_a_manifest_is_one_json_document_with_a_tar_on_each_line(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text("utf-8")
+    tars = json.loads(text)["shards"]
+    assert [tar["name"] for tar in tars] == ["000000.tar", "000001.tar", "000002.tar"]
+    assert [json.loads(line.rstrip(",")) for line in text.splitlines()[1:-1]] == tars
+
+
+def test_one_tar_of_a_manifest_can_be_opened_alone(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    whole, last = ShardFolder(manifest), ShardFolder(manifest.only(2))
+    assert len(last) == 2
+    for position in range(2):
+        assert last.key(position) == whole.key(8 + position)
+        assert last.read(position, "image.png") == whole.read(8 + position, "image.png")
+
+
+def test_the_order_of_samples_is_compared_and_not_only_their_number(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    assert same_keys(manifest, read_manifest(folder))
+    assert not same_keys(manifest, manifest.only(0))
+    assert not same_keys(manifest.only(0), manifest.only(1))
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.6, 0.95])
+def test_a_manifest_cut_short_is_refused(folder: Path, keep: float) -> None:
+    path = folder / "manifest.json"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(UserError, match="was cut short or is of another version"):
+        read_manifest(folder)
 
 
 def test_a_folder_without_a_manifest_is_not_complete(folder: Path) -> None:

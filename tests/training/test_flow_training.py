@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import CHANNELS, CLASSES, SIZE, VAL_SAMPLES, TinyDataset, same_weights
+from tiny import CHANNELS, TinyDataset, same_weights
+from tiny_data import CLASSES, SIZE, VAL_SAMPLES
 
 from semflow.files import sha256_of
 from semflow.networks.autoencoder import PatchAutoencoder

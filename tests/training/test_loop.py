@@ -8,14 +8,8 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import (
-    BACKBONE,
-    CHANNELS,
-    TRAIN_SAMPLES,
-    TinyDataset,
-    same_weights,
-    spread_palette,
-)
+from tiny import BACKBONE, CHANNELS, TinyDataset, same_weights
+from tiny_data import TRAIN_SAMPLES, spread_palette
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 

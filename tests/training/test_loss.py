@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import BACKBONE, CHANNELS, PATCH, SIZE, TinyDataset, tensors_of
+from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of
+from tiny_data import SIZE
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 

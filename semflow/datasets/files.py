@@ -1,0 +1,69 @@
+"""Reading a sample's own image and label files; what is wrong with one is said in one line."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semflow.datasets.base import UnreadableSample
+
+ID_MODES = ("L", "P")
+"""Pillow's modes whose pixels are one byte, an id; of a palette image the colours are no matter."""
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """An image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        UnreadableSample: the file is missing, cut short or no image.
+    """
+    return np.asarray(_load(path).convert("RGB"))
+
+
+def read_label(path: Path) -> NDArray[np.uint8]:
+    """A label file as (H, W) uint8, the ids as they are stored.
+
+    Raises:
+        UnreadableSample: the file is missing, cut short or does not hold one byte for each pixel.
+    """
+    image = _load(path)
+    if image.mode not in ID_MODES:
+        raise UnreadableSample(f"{path.name} has mode {image.mode}, a label has one id for a pixel")
+    return np.asarray(image)
+
+
+def map_ids(label: NDArray[np.uint8], mapping: Mapping[int, int]) -> NDArray[np.uint8]:
+    """Turns raw ids into class ids.
+
+    Args:
+        label: (H, W) uint8, raw ids.
+        mapping: the class id, or 255 for ignore, of each raw id.
+
+    Raises:
+        UnreadableSample: an id that is not in the mapping.
+    """
+    unknown = np.setdiff1d(label, list(mapping))
+    if unknown.size:
+        raise UnreadableSample(f"label id {unknown[0]} is outside the mapping")
+    table = np.zeros(256, np.uint8)
+    table[list(mapping)] = list(mapping.values())
+    return table[label]
+
+
+def _load(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError:
+        raise UnreadableSample(f"{path.name} is missing") from None
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
+        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableSample(f"{path.name} is too large ({error})") from None
+    return image

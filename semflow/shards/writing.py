@@ -1,0 +1,160 @@
+"""Writing shards one by one, each on its own, and moving the finished folder into its place.
+
+Sample i of a split lies in tar i // samples_per_shard, whoever makes it and whenever; tars are
+WebDataset's, with the same bytes for the same samples.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from semflow.files import move_folder, sha256_of
+from semflow.parts import begin, finish, finished_folder, is_finished, read_note
+from semflow.shards.manifest import Shard, shard_from_columns, write_manifest
+
+Record = tuple[str, Mapping[str, bytes]]
+"""A sample's key, which has no dot since WebDataset splits there, and {extension: content}."""
+
+
+class Ranks(Protocol):
+    """The processes that run a stage together; an `accelerate.Accelerator` is one."""
+
+    process_index: int
+    num_processes: int
+    is_main_process: bool
+
+    def wait_for_everyone(self) -> None:
+        """Returns once every process has called it."""
+
+
+def complete_shards(
+    scratch: Path,
+    stage: str,
+    counts: Mapping[str, int],
+    make_records: Callable[[str, int], Iterable[Record]],
+    ranks: Ranks,
+) -> None:
+    """Makes the shards that an earlier run has not left; rank r of W makes r, r + W, ... of all.
+
+    Args:
+        scratch: the stage's folder, held by the main process; all processes share it.
+        stage: its name, for messages.
+        counts: number of shards of each split.
+        make_records: the records of a split's shard, by split and number.
+        ranks: the processes that do so together; all have returned once the last shard is made.
+    """
+    if ranks.is_main_process:
+        begin_shards(scratch, stage, counts)
+    ranks.wait_for_everyone()
+    # A fixed share of all shards: of what is missing, each process would see another part.
+    share = islice(_all_shards(counts), ranks.process_index, None, ranks.num_processes)
+    mine = [shard for shard in share if not is_finished(scratch, shard_name(*shard))]
+    silent = not (mine and ranks.is_main_process)
+    for split, number in tqdm(mine, desc=stage, unit=" shards", disable=silent):
+        finish_shard(scratch, split, number, make_records(split, number))
+    ranks.wait_for_everyone()
+
+
+def begin_shards(scratch: Path, stage: str, counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Says how many shards an earlier run has left; returns split and number of the others."""
+    names = {shard_name(*shard): shard for shard in _all_shards(counts)}
+    return [names[name] for name in begin(scratch, stage, "shards", list(names))]
+
+
+def finish_shard(
+    scratch: Path,
+    split: str,
+    number: int,
+    records: Iterable[Record],
+    facts: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
+    """Makes one shard, whole or not at all.
+
+    Args:
+        scratch: the stage's folder.
+        split: the shard's.
+        number: the shard's, from 0.
+        records: its samples in order, all with the same extensions.
+        facts: what else to note, asked for once the records are used up; JSON values.
+    """
+
+    def write(path: Path) -> Mapping[str, Any]:
+        shard = write_shard(records, path)
+        return {**shard.columns(), **facts()}
+
+    finish(scratch, shard_name(split, number), write)
+
+
+def publish_shards(
+    scratch: Path,
+    counts: Mapping[str, int],
+    about: Mapping[str, Mapping[str, Any]],
+    out: Path,
+) -> None:
+    """Writes the manifests and moves the finished folder into its place.
+
+    Args:
+        scratch: holds every shard.
+        counts: number of shards of each split.
+        about: what each split's manifest says beside its tars; JSON values.
+        out: receives a folder for each split, whole or not at all.
+    """
+    folder = finished_folder(scratch)
+    for split, count in counts.items():
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        write_manifest(folder / split, dict(about[split]), finished_shards(scratch, split, count))
+    move_folder(folder, out)
+
+
+def finished_shards(scratch: Path, split: str, count: int) -> Iterator[Shard]:
+    """A split's finished shards in order."""
+    for number in range(count):
+        name = shard_name(split, number)
+        note = read_note(scratch, name)
+        yield shard_from_columns(Path(name).name, note.bytes, note.sha256, dict(note.facts))
+
+
+def shard_name(split: str, number: int) -> str:
+    """A shard's path in a folder of shards."""
+    return f"{split}/{number:06d}.tar"
+
+
+def write_shard(records: Iterable[Record], path: Path) -> Shard:
+    """Packs records into a tar in their order.
+
+    Args:
+        records: all with the same extensions; taken one by one.
+        path: receives the tar.
+
+    Raises:
+        ValueError: a record has other extensions than the first.
+    """
+    keys: list[bytes] = []
+    members: dict[str, list[tuple[int, int]]] = {}
+    # USTAR with every field fixed: no times, owners or padding of the machine in the bytes.
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for key, contents in records:
+            if keys and contents.keys() != members.keys():
+                raise ValueError(f"{key} has {sorted(contents)}, others {sorted(members)}")
+            keys.append(key.encode())
+            for extension in sorted(contents):
+                header = tarfile.TarInfo(f"{key}.{extension}")
+                header.size, header.mode = len(contents[extension]), 0o644
+                place = (tar.offset + tarfile.BLOCKSIZE, header.size)
+                members.setdefault(extension, []).append(place)
+                tar.addfile(header, io.BytesIO(contents[extension]))
+    places = {name: np.array(found, np.int64).T for name, found in members.items()}
+    return Shard(path.name, path.stat().st_size, sha256_of(path), np.array(keys, np.bytes_), places)
+
+
+def _all_shards(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    for split, count in counts.items():
+        yield from ((split, number) for number in range(count))

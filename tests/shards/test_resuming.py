@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from alone import checksums, start
+from tiny import TinyDataset
+from tiny_data import (
+    CLASSES,
+    TRAIN_SAMPLES,
+    VAL_SAMPLES,
+    DyingReader,
+    flip_a_byte,
+    index_of,
+    pixels_of,
+    scratch_for,
+)
+
+from semflow.palette import make_palette
+from semflow.params import DatasetParams
+from semflow.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
+from semflow.shards.index import read_index
+
+SHARDS = 4
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+@pytest.fixture
+def root(dataset: TinyDataset, tmp_path: Path) -> Path:
+    """The tiny data set's raw file and index, copied."""
+    (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
+    shutil.copytree(dataset.index, tmp_path / "index")
+    return tmp_path
+
+
+@pytest.fixture
+def with_shards(root: Path, dataset: TinyDataset) -> Path:
+    """Its pixel shards too."""
+    shutil.copytree(dataset.shards, root / "shards")
+    shutil.copy(dataset.digests, root / "digests.json")
+    return root
+
+
+def kill_midway(stage: str, root: Path, delay: float, after: int) -> int:
+    """Kills a run at a random moment after its first shards; returns how many are finished."""
+    notes = scratch_for(root / stage) / "notes"
+    with start(stage, root, delay) as run:
+        deadline = time.monotonic() + 60
+        while len(list(notes.rglob("*.tar.json"))) < after:
+            assert time.monotonic() < deadline, "no shard was finished within a minute"
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, delay))
+        assert run.poll() is None, "the run ended before it could be killed"
+        run.kill()
+    return len(list(notes.rglob("*.tar.json")))
+
+
+def finish_it(stage: str, root: Path) -> str:
+    """Runs a stage to its end; returns what it said on stderr."""
+    with start(stage, root) as run:
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    return errors
+
+
+def kept(errors: str, stage: str) -> int:
+    found = re.search(rf"^{stage}: (\d) of {SHARDS} shards were done$", errors, re.MULTILINE)
+    assert found, errors
+    return int(found[1])
+
+
+def test_killed_pixel_shards_go_on_to_the_same_bytes(root: Path, dataset: TinyDataset) -> None:
+    finished = kill_midway("shards", root, delay=0.1, after=1)
+    assert not (root / "shards").exists()
+    assert SHARDS > kept(finish_it("shards", root), "shards") >= finished
+    assert checksums(root / "shards") == checksums(dataset.shards)
+    assert checksums(root / "digests.json") == checksums(dataset.digests)
+    assert not scratch_for(root / "shards").exists()
+
+
+def test_killed_latents_go_on_to_the_same_bytes_and_make_an_altered_shard_anew(
+    with_shards: Path, dataset: TinyDataset
+) -> None:
+    finished = kill_midway("latents", with_shards, delay=0.2, after=2)
+    scratch = scratch_for(with_shards / "latents")
+    flip_a_byte(next((scratch / "out").rglob("000000.tar")))
+    (scratch / "unfinished").mkdir(exist_ok=True)
+    (scratch / "unfinished" / "half").write_bytes(b"half")
+    assert kept(finish_it("latents", with_shards), "image_latents") == finished - 1
+    assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
+    assert not scratch.exists()
+
+
+def test_two_ranks_write_the_same_latents_as_one(with_shards: Path, dataset: TinyDataset) -> None:
+    with start("latents", with_shards, launcher=(sys.executable, *TORCHRUN)) as run:
+        said, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert sorted(said.splitlines()) == ["rank 0 of 2", "rank 1 of 2"]
+    assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
+    assert not scratch_for(with_shards / "latents").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_write_the_same_bytes_however_many_there_are(
+    root: Path,
+    dataset: TinyDataset,
+    params: DatasetParams,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, str(workers))
+    counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
+    reader = DyingReader(root / "raw.txt", counts, fatal="val_2")
+    palette = make_palette(params.palette, len(CLASSES.names))
+    index = read_index(root / "index")
+    pixels_of(index, reader, palette, params.shards, root / "shards", root / "digests.json")
+    # One of them was killed in the middle and nothing is lost.
+    assert (root / "raw.died").exists()
+    assert checksums(root / "shards") == checksums(dataset.shards)
+    assert checksums(root / "digests.json") == checksums(dataset.digests)
+
+
+def test_worker_processes_write_the_same_index(
+    tmp_path: Path, dataset: TinyDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, "2")
+    monkeypatch.setattr("semflow.shards.indexing.SAMPLES_PER_CHUNK", 3)
+    (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
+    counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
+    index_of(DyingReader(tmp_path / "raw.txt", counts, fatal="train_7"), tmp_path / "index")
+    assert (tmp_path / "raw.died").exists()
+    assert checksums(tmp_path / "index") == checksums(dataset.index)

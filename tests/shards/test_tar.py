@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import TinyDataset, shard_folder
+from tiny_data import TRAIN_SAMPLES
+
+from semflow.shards.manifest import read_manifest
+from semflow.shards.tar import (
+    ShardFolder,
+    array_bytes,
+    array_from,
+    batches,
+    png_bytes,
+    png_pixels,
+)
+
+MEMBERS = ("image.png", "label.png", "pseudo_mask.png", "json")
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(), (3,)]))
+def test_pngs_and_arrays_come_back_as_they_were(seed: int, tail: tuple[int, ...]) -> None:
+    draws = np.random.default_rng(seed)
+    pixels = draws.integers(0, 256, (5, 7, *tail)).astype(np.uint8)
+    assert np.array_equal(png_pixels(png_bytes(pixels)), pixels)
+    array = draws.standard_normal((2, 3, 4)).astype(np.float16)
+    back = array_from(array_bytes(array))
+    assert back.dtype == np.float16
+    assert np.array_equal(back, array)
+
+
+def test_an_array_that_would_need_unpickling_is_refused() -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        array_from(buffer.getvalue())
+
+
+@given(
+    st.lists(st.sampled_from(sorted(MEMBERS)), min_size=1, unique=True).flatmap(
+        lambda extensions: st.dictionaries(
+            st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12),
+            st.fixed_dictionaries({name: st.binary(max_size=1500) for name in extensions}),
+            min_size=1,
+            max_size=7,
+        )
+    ),
+    st.integers(1, 8),
+)
+def test_any_records_are_read_back_by_offset(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: dict[str, dict[str, bytes]],
+    samples_per_shard: int,
+) -> None:
+    path = tmp_path_factory.mktemp("records")
+    manifest = shard_folder(records.items(), path, samples_per_shard, {})
+    assert manifest.tars == -(-len(records) // samples_per_shard)
+    folder = ShardFolder(manifest)
+    assert list(manifest.keys()) == [folder.key(i) for i in range(len(folder))] == list(records)
+    for position, contents in enumerate(records.values()):
+        for extension, content in contents.items():
+            assert folder.read(position, extension) == content
+
+
+def test_a_sample_without_a_member_that_others_have_is_refused(tmp_path: Path) -> None:
+    records = [("a", {"image.png": b"1", "label.png": b"2"}), ("b", {"image.png": b"3"})]
+    with pytest.raises(ValueError, match="b has"):
+        shard_folder(records, tmp_path, 2, {})
+
+
+def test_batches_hold_every_position_once_and_in_order(dataset: TinyDataset) -> None:
+    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+
+    def all_of(size: int) -> Iterator[int]:
+        for batch in batches(folder, size):
+            assert 1 <= len(batch) <= size
+            yield from batch
+
+    for size in (1, 3, 5, 10, 64):
+        assert list(all_of(size)) == list(range(TRAIN_SAMPLES))
