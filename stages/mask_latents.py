@@ -1,13 +1,20 @@
 """Stage `mask_latents`: what training needs of the masks ahead of time, by noise mode."""
 
 from semflow.params import DatasetParams
-from semflow.shards.latents import write_mask_latents
+from semflow.shards.masks import encode_masks
 from stages.entry import Folders, run
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
     """In mode `online` nothing: masks are perturbed and encoded at every step."""
-    write_mask_latents(folders.shards, params.latents.mask_noise, folders.mask_latents)
+    encode_masks(
+        dataset,
+        params.latents,
+        params.palette,
+        folders.shards,
+        folders.autoencoder,
+        folders.mask_latents,
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
         params,
         pixels=folders.shards,
         latents=folders.image_latents,
+        mask_latents=folders.mask_latents,
         autoencoder_folder=folders.autoencoder,
         backbone=folders.backbone,
         out=folders.pipeline,

@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("semflow.packages", "semflow.datasets", "semflow.provenance", "semflow.scratch"),
     ("semflow.parts", "semflow.pool"),
     ("semflow.shards", "semflow.networks"),
-    ("semflow.shards.latents", "semflow.formulations"),
+    ("semflow.shards.latents", "semflow.shards.masks", "semflow.formulations"),
     ("semflow.pipeline", "semflow.metrics", "semflow.results"),
     ("semflow.training",),
     ("semflow.baselines",),

@@ -28,7 +28,9 @@ from semflow.scratch import held
 from semflow.shards.latents import LatentWork, write_image_latents
 from semflow.shards.manifest import Manifest, Shard, write_manifest
 from semflow.shards.writing import Record, write_shard
-from semflow.training.samples import TrainingSample
+from semflow.training.masks import OnlineMasks
+from semflow.training.opening import open_training_samples
+from semflow.training.samples import TrainingSample, TrainingSamples
 
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
@@ -191,6 +193,12 @@ def random_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
 def tensors_of(sample: TrainingSample) -> dict[str, Tensor]:
     """A training sample as an ordinary mapping."""
     return cast(dict[str, Tensor], sample)
+
+
+def tiny_samples(params: DatasetParams, pixels: Path, latents: Path) -> TrainingSamples:
+    """The tiny train split, its masks encoded online."""
+    masks = OnlineMasks(make_palette(params.palette, len(CLASSES.names)))
+    return open_training_samples("earth", params.train.seed, pixels, latents, masks)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -19,11 +19,11 @@ from semflow.training.environment import (
     training_provenance,
     working_folder,
 )
-from semflow.training.flow import open_training_samples
+from semflow.training.masks import NoMasks
+from semflow.training.opening import open_training_samples
 
 PARAMETERS: dict[str, Any] = {
     "baseline": True,
-    "palette": True,
     "shards": {"image_size"},
     "train": set(Train.model_fields) - {"learning_rate"},
 }
@@ -51,7 +51,7 @@ def train_baselines(
         out: receives `color_classifier.safetensors` and `unet/`, whole or not at all.
     """
     accelerator = new_accelerator(params.train)
-    samples = open_training_samples(dataset, params, pixels, latents)
+    samples = open_training_samples(dataset, params.train.seed, pixels, latents, NoMasks())
     autoencoder = load_autoencoder(autoencoder_folder)
     provenance = training_provenance(
         params.model_dump(mode="json", include=PARAMETERS),

@@ -89,7 +89,7 @@ def train_segmenter(
     size = params.shards.image_size
     moments = samples[0]["moments"]
     patch_size = size[0] // moments.shape[1]
-    num_classes = samples.palette.num_classes
+    num_classes = len(samples.mirrored)
     unet = classifying_unet(backbone, num_classes, patch_size, params.baseline.seed)
     segmenter = Segmenter(unet, null_prompt, autoencoder.config.scaling_factor)
     segmenter.to(accelerator.device)

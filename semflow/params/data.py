@@ -6,7 +6,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from semflow.params.fields import Block, Color, Fraction, Latitude, NonNegative, Positive, Rate
+from semflow.params.fields import (
+    Block,
+    Color,
+    Fraction,
+    Latitude,
+    NonNegative,
+    Positive,
+    Rate,
+    Seed,
+)
 
 
 class SplitStride(Block):
@@ -83,4 +92,16 @@ class Latents(Block):
     """How latents are computed ahead of training."""
 
     batch_size: Positive = Field(description="images encoded at once; part of the result's bytes")
-    mask_noise: Literal["online"] = Field(description="how Eq. 14 meets the cache")
+    mask_noise: Literal["online", "variants", "moments"] = Field(
+        description="how Eq. 14 meets the cache"
+    )
+    mask_draws: Positive = Field(
+        description="of the noise: stored (variants) or estimated from (moments); online: unused"
+    )
+    seed: Seed = Field(description="of those draws")
+
+    @model_validator(mode="after")
+    def _has_a_deviation(self) -> Self:
+        if self.mask_noise == "moments" and self.mask_draws < 2:
+            raise ValueError("a standard deviation needs latents.mask_draws of at least 2, got 1")
+        return self

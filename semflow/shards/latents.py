@@ -12,13 +12,12 @@ import torch
 from accelerate import Accelerator
 
 from semflow.errors import UserError
-from semflow.files import whole_folder
 from semflow.networks.latents import Autoencoder, encode_moments, to_unit_range
 from semflow.networks.sources import load_autoencoder
 from semflow.provenance import processor, provenance_of
 from semflow.scratch import held, scratch_path
 from semflow.shards.digests import SplitDigests, digest_of, read_digests
-from semflow.shards.manifest import Manifest, read_manifest, verify_shards, write_manifest
+from semflow.shards.manifest import Manifest, read_manifest, verify_shards
 from semflow.shards.tar import ShardFolder, array_bytes, batches, png_pixels
 from semflow.shards.writing import Ranks, Record, complete_shards, publish_shards
 
@@ -150,19 +149,3 @@ def _checked_shard(work: LatentWork, source: Manifest, digest: str) -> ShardFold
             f"names; run: {work.rebuild}"
         )
     return folder
-
-
-def write_mask_latents(pixels: Path, mask_noise: str, out: Path) -> None:
-    """What training needs of the masks ahead of time: nothing, where they are encoded online.
-
-    Args:
-        pixels: holds a folder of pixel shards for each split.
-        mask_noise: the mode; in "online" every pseudo-mask is perturbed and encoded anew at each
-            step (Eq. 14), so the shards stay empty.
-        out: receives a manifest for each split.
-    """
-    with whole_folder(out) as folder:
-        for source in sorted(pixels.iterdir()):
-            (folder / source.name).mkdir()
-            about = {"mask_noise": mask_noise, "split": source.name}
-            write_manifest(folder / source.name, about, ())

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from semflow.errors import UserError
+from semflow.datasets.base import ClassTable
 from semflow.files import whole_folder, write_json
 from semflow.networks.latents import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
-from semflow.palette import make_palette
+from semflow.palette import Palette, make_palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Flow
 from semflow.perturbation import draw_noise
@@ -24,7 +24,7 @@ from semflow.pictures import picture_grid
 from semflow.pipeline import SemFlowPipeline
 from semflow.provenance import PROVENANCE
 from semflow.shards.index import class_table
-from semflow.shards.manifest import read_manifest, same_keys, verify_shards
+from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import (
@@ -35,6 +35,7 @@ from semflow.training.environment import (
 from semflow.training.logs import TrainingLog, log_folder
 from semflow.training.loop import Progress, optimise
 from semflow.training.loss import end_points, flow_losses
+from semflow.training.opening import open_masks, open_training_samples
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 GRID_SAMPLES = 8
@@ -54,6 +55,7 @@ def train_flow(
     params: DatasetParams,
     pixels: Path,
     latents: Path,
+    mask_latents: Path,
     autoencoder_folder: Path,
     backbone: Path,
     out: Path,
@@ -65,6 +67,7 @@ def train_flow(
         params: the data set's block.
         pixels: pixel shards, a folder for each split.
         latents: image latent shards of the same samples.
+        mask_latents: mask latent shards of the same samples; none where masks are encoded online.
         autoencoder_folder: the autoencoder that made them.
         backbone: folder with `unet/` and `null_prompt/`.
         out: receives the checkpoint, whole or not at all.
@@ -73,13 +76,16 @@ def train_flow(
         UserError: a bad shard, or a loss that is not finite.
     """
     accelerator = new_accelerator(params.train)
-    samples = open_training_samples(dataset, params, pixels, latents)
+    classes = class_table(read_manifest(pixels / "train").about["classes"])
+    palette = make_palette(params.palette, len(classes.names))
+    masks = open_masks(dataset, palette, pixels, mask_latents)
+    samples = open_training_samples(dataset, params.train.seed, pixels, latents, masks)
     provenance = training_provenance(
         params.model_dump(mode="json", include=PARAMETERS),
-        [pixels, latents, autoencoder_folder, backbone],
+        [pixels, latents, mask_latents, autoencoder_folder, backbone],
         accelerator,
     )
-    pipeline = new_pipeline(params, pixels, autoencoder_folder, backbone, samples)
+    pipeline = new_pipeline(params, classes, palette, autoencoder_folder, backbone, samples)
     pipeline.to(accelerator.device)
     pipeline.unet.train()
 
@@ -100,42 +106,15 @@ def train_flow(
                 write_json(folder / PROVENANCE, provenance.as_json())
 
 
-def open_training_samples(
-    dataset: str, params: DatasetParams, pixels: Path, latents: Path
-) -> TrainingSamples:
-    """The train split with its latents, every tar checked against its checksum.
-
-    Raises:
-        UserError: naming the bad tar and the command that rebuilds it.
-    """
-    pixel_manifest, latent_manifest = (read_manifest(f / "train") for f in (pixels, latents))
-    verify_shards(pixel_manifest, f"dvc repro -f shards@{dataset}")
-    verify_shards(latent_manifest, f"dvc repro -f image_latents@{dataset}")
-    if not same_keys(pixel_manifest, latent_manifest):
-        raise UserError(
-            f"{latents} holds other samples than {pixels}; "
-            f"run: dvc repro -f image_latents@{dataset}"
-        )
-    classes = class_table(pixel_manifest.about["classes"])
-    return TrainingSamples(
-        ShardFolder(pixel_manifest),
-        ShardFolder(latent_manifest),
-        make_palette(params.palette, len(classes.names)),
-        classes.mirrored,
-        params.train.seed,
-    )
-
-
 def new_pipeline(
     params: DatasetParams,
-    pixels: Path,
+    classes: ClassTable,
+    palette: Palette,
     autoencoder_folder: Path,
     backbone: Path,
     samples: TrainingSamples,
 ) -> SemFlowPipeline:
     """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
-    classes = class_table(read_manifest(pixels / "train").about["classes"])
-    palette = samples.palette
     autoencoder = load_autoencoder(autoencoder_folder)
     return SemFlowPipeline(
         vae=autoencoder,
@@ -143,7 +122,7 @@ def new_pipeline(
         null_prompt=load_null_prompt(backbone / "null_prompt"),
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
-        statistics=first_statistics(samples, autoencoder, params.flow),
+        statistics=first_statistics(samples, autoencoder, palette.amplitude, params.flow),
         amplitude=palette.amplitude,
         noise_cell=palette.grain.cell,
         noise_share=palette.grain.share,
@@ -157,13 +136,12 @@ def new_pipeline(
 
 
 def first_statistics(
-    samples: TrainingSamples, autoencoder: Autoencoder, params: Flow
+    samples: TrainingSamples, autoencoder: Autoencoder, amplitude: float, params: Flow
 ) -> LatentStatistics | None:
     """Statistics of the training order's first samples; None where the backbone stands alone."""
     if params.preconditioning is None:
         return None
     positions = torch.arange(params.preconditioning.samples).split(STATISTICS_BATCH)
-    amplitude = samples.palette.amplitude
     pairs = [
         end_points(autoencoder, batch, params.posterior, amplitude)
         for batch in DataLoader(samples, batch_sampler=[part.tolist() for part in positions])

@@ -72,7 +72,7 @@ def end_points(
     """The two ends of each sample's path.
 
     Args:
-        autoencoder: encodes the perturbed pseudo-masks.
+        autoencoder: encodes the perturbed pseudo-masks where their latents are not cached.
         batch: on the autoencoder's device.
         posterior: "sample" draws x_0 from its posterior, "mode" takes the mean.
         amplitude: beta of Eq. 14, grey levels.
@@ -82,6 +82,8 @@ def end_points(
     """
     noise = batch["moments_noise"] if posterior == "sample" else None
     x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
+    if "x_1" in batch:
+        return x_0, batch["x_1"]
     mask = perturb(batch["pseudo_mask"], batch["mask_noise"], amplitude)
     return x_0, encode(autoencoder, mask)
 

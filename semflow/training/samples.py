@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semflow.palette import Palette
+from semflow.labels import mirror
 from semflow.shards.tar import ShardFolder, array_from, png_pixels
+from semflow.training.masks import Masks
 from semflow.training.order import draws_at, sample_at
 
 
@@ -23,18 +23,19 @@ class TrainingSample(TypedDict):
     moments: (2C, h, w) float32, the image's posterior mean and log variance.
     moments_noise: (C, h, w) float32 standard normal.
     label: (H, W) int64 ids.
-    pseudo_mask: (3, H, W) float32 in [-1, 1].
-    mask_noise: (3, H, W) float32 in [-1, 1).
     uniform: () float32 in [0, 1), what t is drawn from.
+    pseudo_mask, mask_noise: (3, H, W) float32 in [-1, 1], where masks are encoded online.
+    x_1: (C, h, w) float32, mask latents, where they are cached.
     """
 
     index: Tensor
     moments: Tensor
     moments_noise: Tensor
     label: Tensor
-    pseudo_mask: Tensor
-    mask_noise: Tensor
     uniform: Tensor
+    pseudo_mask: NotRequired[Tensor]
+    mask_noise: NotRequired[Tensor]
+    x_1: NotRequired[Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ class TrainingSamples(Dataset[TrainingSample]):
     Args:
         pixels: pixel shards of the train split.
         latents: image latent shards of the same samples in the same order.
-        palette: colours the labels.
+        masks: where the mask end comes from.
         mirrored: class ids after a left-right flip.
         seed: of order and draws.
     """
 
     pixels: ShardFolder
     latents: ShardFolder
-    palette: Palette
+    masks: Masks
     mirrored: tuple[int, ...]
     seed: int
 
@@ -65,24 +66,16 @@ class TrainingSamples(Dataset[TrainingSample]):
         ).astype(np.float32)
         label = png_pixels(self.pixels.read(index, "label.png"))
         if flip:
-            label = self._mirror(label)
+            label = mirror(label, self.mirrored)
         channels, height, width = moments.shape
-        pseudo_mask = self.palette.colorize(label).astype(np.float32) / 127.5 - 1
         moments_noise = draws.standard_normal((channels // 2, height, width), dtype=np.float32)
         uniform = draws.random(dtype=np.float32)
-        # Drawn last: its grain, which decides how many numbers it takes, changes no other draw.
-        mask_noise = self.palette.grain.draw(draws, label.shape)
         return TrainingSample(
             index=torch.tensor(index),
             moments=torch.from_numpy(moments),
             moments_noise=torch.from_numpy(moments_noise),
             label=torch.from_numpy(label.astype(np.int64)),
-            pseudo_mask=torch.from_numpy(pseudo_mask).permute(2, 0, 1),
-            mask_noise=torch.from_numpy(mask_noise),
             uniform=torch.tensor(uniform),
+            # Drawn last: how many numbers the masks take changes no other draw.
+            **self.masks.draw(index, flip, label, draws),  # type: ignore[typeddict-item]
         )
-
-    def _mirror(self, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        table = np.arange(256, dtype=np.uint8)
-        table[: len(self.mirrored)] = self.mirrored
-        return table[label[:, ::-1]]

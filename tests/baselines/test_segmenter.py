@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, random_images, same_weights
+from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, random_images, same_weights, tiny_samples
 from tiny_data import CLASSES, SIZE
 from torch import nn
 
@@ -20,7 +20,6 @@ from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.params import DatasetParams
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.flow import open_training_samples
 
 NUM_CLASSES = len(CLASSES.names)
 
@@ -74,7 +73,7 @@ def test_it_labels_each_pixel_by_its_largest_logit(
 def test_its_learning_rate_is_its_own_and_not_the_flows(
     dataset: TinyDataset, params: DatasetParams, autoencoder: PatchAutoencoder
 ) -> None:
-    samples = open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    samples = tiny_samples(params, dataset.shards, dataset.image_latents)
     unet, null_prompt = scratch_unet(BACKBONE, CHANNELS, CHANNELS), NullPrompt(tokens=1, width=8)
 
     def trained(**changes: object) -> nn.Module:

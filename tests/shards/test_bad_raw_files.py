@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import TinyDataset, latents_of
+from tiny import TinyDataset, latents_of, tiny_samples
 from tiny_data import FolderReader, index_of, pixels_of
 
 from semflow.errors import UserError
@@ -16,7 +16,6 @@ from semflow.palette import make_palette
 from semflow.params import DatasetParams
 from semflow.shards.index import Reject
 from semflow.shards.manifest import read_manifest
-from semflow.training.flow import open_training_samples
 
 COUNTS = {"train": 6, "val": 2}
 
@@ -94,7 +93,7 @@ def test_a_bad_sample_is_named_left_out_and_never_trained_on(
     assert read_manifest(made.shards / "val").about["rejects"] == []
     kept = ["train0", "train1", "train3", "train4", "train5"]
     assert list(manifest.keys()) == kept
-    samples = open_training_samples("earth", params, made.shards, made.image_latents)
+    samples = tiny_samples(params, made.shards, made.image_latents)
     trained = {samples.pixels.key(int(samples[position]["index"])) for position in range(10)}
     assert trained == set(kept)
 

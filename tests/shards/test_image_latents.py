@@ -15,7 +15,6 @@ from tiny_data import SIZE, TRAIN_SAMPLES, cut_short, flip_a_byte
 from semflow.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import to_unit_range
-from semflow.shards.latents import write_mask_latents
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, array_from, png_pixels
 
@@ -111,14 +110,3 @@ def test_a_spoiled_pixel_tar_is_named_and_never_encoded(
     assert complaint in message
     assert message.endswith("dvc repro -f shards@earth")
     assert not (tmp_path / "latents").exists()
-
-
-def test_online_masks_need_nothing_but_a_manifest_for_each_split(
-    dataset: TinyDataset, tmp_path: Path
-) -> None:
-    write_mask_latents(dataset.shards, "online", tmp_path / "masks")
-    for split in ("train", "val"):
-        manifest = read_manifest(tmp_path / "masks" / split)
-        assert len(manifest) == 0
-        assert manifest.about == {"mask_noise": "online", "split": split}
-        assert len(ShardFolder(manifest)) == 0

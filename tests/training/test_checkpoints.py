@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, TinyDataset, same_weights
+from tiny import BACKBONE, TinyDataset, same_weights, tiny_samples
 from torch import Tensor, nn
 
 from semflow.errors import UserError
@@ -15,7 +15,6 @@ from semflow.networks.velocity import scratch_unet
 from semflow.params import DatasetParams
 from semflow.params.learning import Train
 from semflow.training.checkpoints import KEPT, LATEST, SECONDS_VARIABLE, Checkpoints, read_state
-from semflow.training.flow import open_training_samples
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.state import new_state
@@ -42,7 +41,7 @@ class Steps:
 
 @pytest.fixture
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset.shards, dataset.image_latents)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from semflow.networks.sources import load_unet, obtain_backbone
 from semflow.params import DatasetParams
 from semflow.pictures import GUTTER
 from semflow.pipeline import load_pipeline
+from semflow.shards.masks import encode_masks
 from semflow.training.flow import train_flow
 from semflow.training.logs import TrainingLog
 
@@ -30,11 +31,16 @@ def models(workspace: Path, autoencoder: PatchAutoencoder, params: DatasetParams
 
 
 def train(models: Path, dataset: TinyDataset, params: DatasetParams, out: Path) -> None:
+    masks = models / "mask_latents" / params.latents.mask_noise
+    if not masks.exists():
+        autoencoder = models / "autoencoder"
+        encode_masks("earth", params.latents, params.palette, dataset.shards, autoencoder, masks)
     train_flow(
         "earth",
         params,
         pixels=dataset.shards,
         latents=dataset.image_latents,
+        mask_latents=masks,
         autoencoder_folder=models / "autoencoder",
         backbone=models / "backbone",
         out=out,
@@ -105,3 +111,18 @@ def test_a_log_keeps_what_came_before_the_step_it_goes_on_from(workspace: Path) 
 
     TrainingLog("earth", "train").start(0)
     assert not lines.exists()
+
+
+@pytest.mark.parametrize("mask_noise", ["variants", "moments"])
+def test_training_on_cached_masks_is_another_training_and_the_same_twice(
+    models: Path, dataset: TinyDataset, params: DatasetParams, mask_noise: str
+) -> None:
+    latents = params.latents.model_copy(update={"mask_noise": mask_noise, "mask_draws": 3})
+    cached = params.model_copy(update={"latents": latents})
+    train(models, dataset, params, models / "online")
+    train(models, dataset, cached, models / "one")
+    train(models, dataset, cached, models / "two")
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    online, one, two = (sha256_of(models / name / weights) for name in ("online", "one", "two"))
+    assert one == two
+    assert one != online

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, CHANNELS, TinyDataset, same_weights
+from tiny import BACKBONE, CHANNELS, TinyDataset, same_weights, tiny_samples
 from tiny_data import TRAIN_SAMPLES, spread_palette
 from torch import Tensor, nn
 from torch.utils.data import default_collate
@@ -20,7 +20,6 @@ from semflow.palette import make_palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Train
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.flow import open_training_samples
 from semflow.training.loop import Progress, Watch, optimise
 from semflow.training.loss import flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
@@ -64,7 +63,7 @@ def pull(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
 
 @pytest.fixture
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset.shards, dataset.image_latents)
 
 
 def run(
@@ -255,7 +254,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
     run(fields[1], flow_loss, samples, settings)
     assert same_weights(fields[0], fields[1])
     other = TrainingSamples(
-        samples.pixels, samples.latents, samples.palette, samples.mirrored, seed=samples.seed + 1
+        samples.pixels, samples.latents, samples.masks, samples.mirrored, seed=samples.seed + 1
     )
     run(fields[2], flow_loss, other, settings)
     assert not same_weights(fields[0], fields[2])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of
+from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
 from tiny_data import SIZE
 from torch import Tensor, nn
 from torch.utils.data import default_collate
@@ -19,7 +19,6 @@ from semflow.palette import Palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Flow, Preconditioning
 from semflow.perturbation import Grain
-from semflow.training.flow import open_training_samples
 from semflow.training.loss import anchor_cross_entropy, end_points, flow_losses
 from semflow.training.samples import TrainingSample
 
@@ -76,7 +75,7 @@ def test_a_sample_without_any_class_costs_nothing() -> None:
 
 @pytest.fixture
 def batch(dataset: TinyDataset, params: DatasetParams) -> TrainingSample:
-    samples = open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    samples = tiny_samples(params, dataset.shards, dataset.image_latents)
     collated: TrainingSample = default_collate([samples[position] for position in range(6)])
     # One of each: exactly at the image, inside, exactly at the mask.
     collated["uniform"] = torch.tensor([0.0, 0.5, 0.99, 0.2, 0.7, 0.8])

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny import CHANNELS, PATCH, TinyDataset, tensors_of
+from tiny import CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
 from tiny_data import CLASSES, SIZE, TRAIN_SAMPLES
 
 from semflow.errors import UserError
 from semflow.params import DatasetParams
 from semflow.shards.tar import array_from, png_pixels
-from semflow.training.flow import open_training_samples
+from semflow.training.masks import OnlineMasks
 from semflow.training.samples import TrainingSamples
 
 POSITIONS = range(4 * TRAIN_SAMPLES)
@@ -21,7 +21,7 @@ POSITIONS = range(4 * TRAIN_SAMPLES)
 
 @pytest.fixture(scope="module")
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset.shards, dataset.image_latents)
 
 
 def mirrored(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -77,9 +77,11 @@ def test_labels_with_ears_and_ignored_pixels_occur_in_this_test_set(
 
 
 def test_the_pseudo_mask_is_the_coloured_label_in_the_unit_range(samples: TrainingSamples) -> None:
+    assert isinstance(samples.masks, OnlineMasks)
+    palette = samples.masks.palette
     for position in range(10):
         sample = samples[position]
-        colors = samples.palette.colorize(sample["label"].numpy().astype(np.uint8))
+        colors = palette.colorize(sample["label"].numpy().astype(np.uint8))
         expected = torch.from_numpy(colors).permute(2, 0, 1).float() / 127.5 - 1
         assert torch.equal(sample["pseudo_mask"], expected)
 
@@ -94,7 +96,7 @@ def test_an_epoch_takes_every_sample_once(samples: TrainingSamples) -> None:
 def test_a_position_gives_the_same_numbers_whenever_it_is_read(
     samples: TrainingSamples, dataset: TinyDataset, params: DatasetParams
 ) -> None:
-    again = open_training_samples("earth", params, dataset.shards, dataset.image_latents)
+    again = tiny_samples(params, dataset.shards, dataset.image_latents)
     for position in (17, 3, 17, 0):
         one, two = (tensors_of(source[position]) for source in (samples, again))
         assert all(torch.equal(one[name], two[name]) for name in one)
@@ -127,7 +129,7 @@ def test_training_on_a_bad_tar_stops_and_names_the_command(
     content[2000] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"000001\.tar was altered.*dvc repro -f {stage}@earth"):
-        open_training_samples("earth", params, folders["shards"], folders["latents"])
+        tiny_samples(params, folders["shards"], folders["latents"])
 
 
 def test_latents_of_other_samples_than_the_pixels_are_refused(
@@ -137,4 +139,4 @@ def test_latents_of_other_samples_than_the_pixels_are_refused(
     path = latents / "train" / "manifest.json"
     path.write_text(path.read_text("utf-8").replace("train_3", "train_X"), encoding="utf-8")
     with pytest.raises(UserError, match="holds other samples than"):
-        open_training_samples("earth", params, dataset.shards, latents)
+        tiny_samples(params, dataset.shards, latents)
