@@ -39,6 +39,7 @@ smoke: setup
 	git clone --quiet . .smoke
 	cd .smoke && semflow use smoke earth && dvc repro
 	cd .smoke && dvc repro
+	cd .smoke && python tests/check_reruns.py
 	test -s .smoke/reports/earth/index.html
 
 test: setup
