@@ -99,7 +99,8 @@ def _kill(
 
 
 def _has_saved(scratch: Path) -> bool:
-    return any(path.suffix in (".pt", ".tar", ".json") for path in scratch.rglob("*.*"))
+    # A part counts once its note is there, a state once it is named.
+    return any(scratch.rglob("notes/**/*.json")) or any(scratch.rglob("latest.json"))
 
 
 def digest(folder: Path) -> str:
