@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,10 +60,17 @@ def _place(loc: Sequence[int | str], values: Any, kind: str) -> Iterator[int | s
 def _known_keys(path: Sequence[Any], values: Any, model: Any) -> list[str]:
     for part in path:
         values = values[part]
-        annotation = model.model_fields[part].annotation
+        annotation = _annotation(model, part)
         members = getattr(annotation, "__args__", (annotation,))
         model = next(member for member in members if _fits(member, values))
     return list(model.model_fields)
+
+
+def _annotation(model: Any, key: str) -> Any:
+    if key in model.model_fields:
+        return model.model_fields[key].annotation
+    # A key beside the fields, which only a model with extra values takes: dict[str, their type].
+    return get_args(get_type_hints(model)["__pydantic_extra__"])[1]
 
 
 def _fits(model: Any, block: Any) -> bool:

@@ -20,7 +20,7 @@ from semflow.networks.latents import Autoencoder, decode, encode, to_pixels, to_
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.statistics import LatentStatistics
 from semflow.networks.velocity import PreconditionedField, VelocityField
-from semflow.palette import Palette, nearest_anchor
+from semflow.palette import Palette, anchor_distances
 from semflow.perturbation import Grain, draw_noise, perturb
 from semflow.solvers import SOLVERS, solve, uniform_grid
 
@@ -157,11 +157,16 @@ class SemFlowPipeline(DiffusionPipeline):
         self, pixels: Tensor, num_steps: int | None = None, solver: str | None = None
     ) -> Tensor:
         """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
+        return self.score_batch(pixels, num_steps, solver).argmax(dim=1).to(torch.uint8)
+
+    @torch.no_grad()
+    def score_batch(
+        self, pixels: Tensor, num_steps: int | None = None, solver: str | None = None
+    ) -> Tensor:
+        """Pixels (N, H, W, 3) uint8 -> scores (N, K, H, W): minus squared distances to anchors."""
         x_0 = encode(self.vae, to_unit_range(pixels))
         steps = self.config.segment_steps if num_steps is None else num_steps
-        x_1 = self._carry(x_0, 0.0, 1.0, steps, solver)
-        anchors = self.palette.anchor_tensor().to(x_1.device)
-        return nearest_anchor(decode(self.vae, x_1), anchors)
+        return self._score(self._carry(x_0, 0.0, 1.0, steps, solver))
 
     @torch.no_grad()
     def synthesize_batch(
@@ -179,12 +184,13 @@ class SemFlowPipeline(DiffusionPipeline):
         return to_pixels(decode(self.vae, self._carry(x_1, 1.0, 0.0, steps, solver)))
 
     @torch.no_grad()
-    def decode_pseudo_mask(self, pseudo_masks: Tensor) -> Tensor:
-        """The oracle: pseudo-masks (N, H, W, 3) uint8, encoded and decoded, as label ids."""
-        anchors = self.palette.anchor_tensor().to(pseudo_masks.device)
-        return nearest_anchor(
-            decode(self.vae, encode(self.vae, to_unit_range(pseudo_masks))), anchors
-        )
+    def score_pseudo_masks(self, pseudo_masks: Tensor) -> Tensor:
+        """The oracle: scores of pseudo-masks (N, H, W, 3) uint8, encoded and decoded."""
+        return self._score(encode(self.vae, to_unit_range(pseudo_masks)))
+
+    def _score(self, x_1: Tensor) -> Tensor:
+        anchors = self.palette.anchor_tensor().to(x_1.device)
+        return -anchor_distances(decode(self.vae, x_1), anchors)
 
     def _carry(
         self, x: Tensor, start: float, end: float, num_steps: int, solver: str | None

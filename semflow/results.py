@@ -20,10 +20,12 @@ class Segmenting(Result):
     """One segmenter on the tested images, from one confusion matrix over all of them.
 
     miou: nan-mean over the classes that occur; pixel_accuracy: both in [0, 1].
+    miou_without_background: that mean over the other classes; null where none is background.
     iou_per_class: in class order; null where a class neither occurs nor is predicted.
     """
 
     miou: float
+    miou_without_background: float | None
     pixel_accuracy: float
     iou_per_class: list[float | None]
 
@@ -31,7 +33,7 @@ class Segmenting(Result):
 class Segmentation(Result):
     """The flow as a segmenter.
 
-    miou, pixel_accuracy: with the checkpoint's default number of steps.
+    miou, miou_without_background, pixel_accuracy: with the checkpoint's default number of steps.
     oracle_miou, oracle_pixel_accuracy: of true pseudo-masks encoded and decoded, the ceiling that
         autoencoder and palette allow.
     """
@@ -39,6 +41,7 @@ class Segmentation(Result):
     samples: int
     steps: int
     miou: float
+    miou_without_background: float | None
     pixel_accuracy: float
     oracle_miou: float
     oracle_pixel_accuracy: float

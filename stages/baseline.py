@@ -2,20 +2,16 @@
 
 from semflow.baselines.train import train_baselines
 from semflow.params import DatasetParams
+from semflow.training.opening import TrainingInputs
 from stages.entry import Folders, run
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
     """Fits both."""
-    train_baselines(
-        dataset,
-        params,
-        pixels=folders.shards,
-        latents=folders.image_latents,
-        autoencoder_folder=folders.autoencoder,
-        backbone=folders.backbone,
-        out=folders.baseline,
+    inputs = TrainingInputs(
+        dataset, folders.shards, folders.image_latents, folders.autoencoder, folders.backbone
     )
+    train_baselines(inputs, params, folders.baseline)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stage `evaluate`: the checkpoint and its baselines over the val split -> metrics.json."""
 
-from semflow.evaluation import evaluate
+from semflow.evaluation.evaluate import evaluate
 from semflow.params import DatasetParams
 from semflow.results import write_curves, write_metrics
 from stages.entry import Folders, run

@@ -2,21 +2,16 @@
 
 from semflow.params import DatasetParams
 from semflow.training.flow import train_flow
+from semflow.training.opening import TrainingInputs
 from stages.entry import Folders, run
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
     """Trains the velocity field."""
-    train_flow(
-        dataset,
-        params,
-        pixels=folders.shards,
-        latents=folders.image_latents,
-        mask_latents=folders.mask_latents,
-        autoencoder_folder=folders.autoencoder,
-        backbone=folders.backbone,
-        out=folders.pipeline,
+    inputs = TrainingInputs(
+        dataset, folders.shards, folders.image_latents, folders.autoencoder, folders.backbone
     )
+    train_flow(inputs, folders.mask_latents, params, folders.pipeline)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from semflow.shards.latents import LatentWork, write_image_latents
 from semflow.shards.manifest import Manifest, Shard, write_manifest
 from semflow.shards.writing import Record, write_shard
 from semflow.training.masks import OnlineMasks
-from semflow.training.opening import open_training_samples
+from semflow.training.opening import TrainingInputs, open_training_samples
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 PATCH = 4
@@ -100,7 +100,7 @@ def shard_folder(
 
 def tiny_params() -> DatasetParams:
     """The block of params.yaml with everything that costs time made small."""
-    earth = read_params(ROOT / "params.yaml").earth
+    earth = read_params(ROOT / "params.yaml").dataset("earth")
     return earth.model_copy(
         update={
             "shards": SHAPE,
@@ -156,7 +156,7 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         moving: random weights in the last layer; without, the velocity is zero everywhere.
         scaling_factor: the autoencoder's.
     """
-    unet = scratch_unet(BACKBONE, CHANNELS, CHANNELS)
+    unet = scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS)
     if moving:
         nn.init.normal_(unet.conv_out.weight, std=0.05, generator=torch.Generator().manual_seed(1))
     palette = make_palette(PALETTE, len(CLASSES.names))
@@ -195,10 +195,16 @@ def tensors_of(sample: TrainingSample) -> dict[str, Tensor]:
     return cast(dict[str, Tensor], sample)
 
 
+def training_inputs(pixels: Path, latents: Path, models: Path) -> TrainingInputs:
+    """The tiny data set with the autoencoder and the backbone in a folder."""
+    return TrainingInputs("earth", pixels, latents, models / "autoencoder", models / "backbone")
+
+
 def tiny_samples(params: DatasetParams, pixels: Path, latents: Path) -> TrainingSamples:
     """The tiny train split, its masks encoded online."""
     masks = OnlineMasks(make_palette(params.palette, len(CLASSES.names)))
-    return open_training_samples("earth", params.train.seed, pixels, latents, masks)
+    inputs = training_inputs(pixels, latents, pixels.parent)
+    return open_training_samples(inputs, params.train.seed, masks)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

@@ -33,7 +33,7 @@ CLASSES = ClassTable(
 )
 
 
-SHAPE = Shards(image_size=(SIZE, SIZE), samples_per_shard=4)
+SHAPE = Shards(image_size=(SIZE, SIZE), image_filter="bicubic", crops=None, samples_per_shard=4)
 GREY = (64, 64, 64)
 
 

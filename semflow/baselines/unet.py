@@ -17,12 +17,15 @@ from semflow.networks.latents import (
     latents_from_moments,
     to_unit_range,
 )
-from semflow.networks.null_prompt import NullPrompt
-from semflow.networks.velocity import VelocityField
+from semflow.networks.null_prompt import NullPrompt, null_prompt_from
+from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
+from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.params import DatasetParams
+from semflow.params.learning import Baseline
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.logs import TrainingLog
 from semflow.training.loop import Progress, optimise, watch_nothing
+from semflow.training.opening import TrainingInputs
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 
@@ -30,8 +33,8 @@ class Segmenter(nn.Module):
     """Image latents -> class logits at pixel resolution, by a U-Net held at t = 0.
 
     Args:
-        unet: from `classifying_unet`.
-        null_prompt: what the flow's backbone sees.
+        unet: its output channels are classes times the pixels of a latent cell.
+        null_prompt: what its cross-attention sees, if it has any.
         scaling_factor: the autoencoder's.
     """
 
@@ -47,66 +50,91 @@ class Segmenter(nn.Module):
         logits = self.field(latents, torch.zeros(len(latents), device=latents.device))
         return F.pixel_shuffle(logits, size[0] // latents.shape[2])
 
-    def segment_batch(self, autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
-        """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
+    @torch.no_grad()
+    def score_batch(self, autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
+        """Pixels (N, H, W, 3) uint8 -> logits (N, K, H, W) float32."""
         latents = encode(autoencoder, to_unit_range(pixels))
-        return self(latents, tuple(pixels.shape[1:3])).argmax(dim=1).to(torch.uint8)
+        logits: Tensor = self(latents, (pixels.shape[1], pixels.shape[2]))
+        return logits
 
 
-def classifying_unet(
-    backbone: UNet2DConditionModel, num_classes: int, patch_size: int, seed: int
-) -> UNet2DConditionModel:
-    """A backbone's twin with random weights and num_classes * patch_size**2 output channels."""
+def new_segmenter(
+    inputs: TrainingInputs, params: Baseline, num_classes: int, patch_size: int
+) -> Segmenter:
+    """A segmenter with random weights.
+
+    Args:
+        inputs: autoencoder and backbone; the backbone's shape is taken where params name none.
+        params: shape and seed.
+        num_classes: K.
+        patch_size: side of a latent cell, pixels.
+    """
+    backbone = load_unet(inputs.backbone / "unet")
+    num_outputs = num_classes * patch_size**2
+    if params.network is None:
+        unet = twin(backbone, params.seed, num_outputs)
+        null_prompt = load_null_prompt(inputs.backbone / "null_prompt")
+    else:
+        unet = scratch_unet(params.network, params.seed, backbone.config.in_channels, num_outputs)
+        null_prompt = NullPrompt(tokens=1, width=unet.config.cross_attention_dim)
+    scaling_factor = load_autoencoder(inputs.autoencoder).config.scaling_factor
+    return Segmenter(unet, null_prompt, scaling_factor)
+
+
+def twin(backbone: UNet2DConditionModel, seed: int, num_outputs: int) -> UNet2DConditionModel:
+    """A backbone's shape with random weights and another number of output channels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return UNet2DConditionModel.from_config(
-            backbone.config, out_channels=num_classes * patch_size**2
-        )
+        return UNet2DConditionModel.from_config(backbone.config, out_channels=num_outputs)
 
 
 def train_segmenter(
-    dataset: str,
+    inputs: TrainingInputs,
     params: DatasetParams,
     samples: TrainingSamples,
-    autoencoder: Autoencoder,
-    backbone: UNet2DConditionModel,
-    null_prompt: NullPrompt,
     accelerator: Accelerator,
     checkpoints: Checkpoints,
-) -> UNet2DConditionModel:
+) -> Segmenter:
     """Trains on as many samples as the flow sees, in the same order.
 
     Args:
-        dataset: its name, for logs.
+        inputs: autoencoder and backbone, and the name for logs.
         params: the data set's block.
         samples: the train split by position.
-        autoencoder: its scaling factor is used.
-        backbone: whose shape is taken.
-        null_prompt: of the backbone.
         accelerator: spreads the work.
         checkpoints: where to go on from.
     """
     size = params.shards.image_size
-    moments = samples[0]["moments"]
-    patch_size = size[0] // moments.shape[1]
-    num_classes = len(samples.mirrored)
-    unet = classifying_unet(backbone, num_classes, patch_size, params.baseline.seed)
-    segmenter = Segmenter(unet, null_prompt, autoencoder.config.scaling_factor)
+    patch_size = size[0] // samples[0]["moments"].shape[1]
+    segmenter = new_segmenter(inputs, params.baseline, len(samples.mirrored), patch_size)
     segmenter.to(accelerator.device)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        scaling_factor = autoencoder.config.scaling_factor
-        x_0 = latents_from_moments(batch["moments"], batch["moments_noise"], scaling_factor)
-        logits = model(x_0, size)
-        return {"loss": F.cross_entropy(logits, batch["label"], ignore_index=IGNORE_INDEX)}
+        """Cross-entropy of every pixel that has a class."""
+        noise, scaling_factor = batch["moments_noise"], segmenter.scaling_factor
+        x_0 = latents_from_moments(batch["moments"], noise, scaling_factor)
+        return {
+            "loss": F.cross_entropy(model(x_0, size), batch["label"], ignore_index=IGNORE_INDEX)
+        }
 
     settings = params.train.model_copy(update={"learning_rate": params.baseline.learning_rate})
-    progress = Progress("baseline", TrainingLog(dataset, "baseline"), watch_nothing)
+    progress = Progress("baseline", TrainingLog(inputs.dataset, "baseline"), watch_nothing)
     optimise(segmenter, loss_of, samples, settings, accelerator, progress, checkpoints)
-    return unet.to("cpu")
+    return segmenter.to("cpu")
 
 
-def load_segmenter(folder: Path, null_prompt: NullPrompt, scaling_factor: float) -> Segmenter:
-    """Reads the U-Net that the baseline stage saved."""
-    unet = UNet2DConditionModel.from_pretrained(folder, use_safetensors=True)
+def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
+    """Writes `unet/` and `null_prompt/` into a folder."""
+    segmenter.field.unet.save_pretrained(folder / "unet")
+    null_prompt_from(segmenter.field.null_prompt).save_pretrained(folder / "null_prompt")
+
+
+def load_segmenter(folder: Path, scaling_factor: float) -> Segmenter:
+    """Reads what `save_segmenter` wrote.
+
+    Args:
+        folder: holds `unet/` and `null_prompt/`.
+        scaling_factor: the autoencoder's.
+    """
+    unet, null_prompt = load_unet(folder / "unet"), load_null_prompt(folder / "null_prompt")
     return Segmenter(unet, null_prompt, scaling_factor).eval()

@@ -59,7 +59,7 @@ def obtain_backbone(
         UserError: it is not there, not the pinned one, or made for other latents.
     """
     if isinstance(source, ScratchBackbone):
-        unet = scratch_unet(source, latent_channels, latent_channels)
+        unet = scratch_unet(source, source.seed, latent_channels, latent_channels)
         null_prompt = NullPrompt(tokens=1, width=unet.config.cross_attention_dim)
     elif isinstance(source, HubSource):
         unet, null_prompt = fetch_hub(source, UNet2DConditionModel), clip_null_prompt(source)

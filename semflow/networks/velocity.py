@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from semflow.networks.autoencoder import zero_
 from semflow.networks.statistics import LatentStatistics
-from semflow.params.networks import ScratchBackbone
+from semflow.params.networks import NetworkShape
 
 TIMESTEPS = 1000
 """Stable Diffusion's embedding was trained on t in [0, 1000); ours is t * 1000, as a float."""
@@ -71,30 +71,31 @@ class PreconditionedField(nn.Module):
 
 
 def scratch_unet(
-    params: ScratchBackbone, in_channels: int, out_channels: int
+    shape: NetworkShape, seed: int, in_channels: int, out_channels: int
 ) -> UNet2DConditionModel:
     """A convolutional U-Net with random weights, the same for the same seed.
 
     The last convolution starts at zero, so that training begins from no motion at all.
 
     Args:
-        params: its shape.
+        shape: its blocks.
+        seed: of the weights.
         in_channels: channels of the latents.
         out_channels: as many for a velocity; classes * patch_size**2 for a segmentation head.
     """
-    levels = len(params.block_out_channels)
+    levels = len(shape.block_out_channels)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(params.seed)
+        torch.manual_seed(seed)
         unet = UNet2DConditionModel(
             in_channels=in_channels,
             out_channels=out_channels,
-            block_out_channels=params.block_out_channels,
-            layers_per_block=params.layers_per_block,
+            block_out_channels=shape.block_out_channels,
+            layers_per_block=shape.layers_per_block,
             down_block_types=("DownBlock2D",) * levels,
             up_block_types=("UpBlock2D",) * levels,
             mid_block_type="UNetMidBlock2D",
-            attention_head_dim=params.attention_head_dim,
-            norm_num_groups=params.norm_num_groups,
+            attention_head_dim=shape.attention_head_dim,
+            norm_num_groups=shape.norm_num_groups,
             # Without attention to text this width only names the null prompt's.
             cross_attention_dim=8,
         )

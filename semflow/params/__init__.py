@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -18,6 +19,7 @@ from semflow.params.measuring import Evaluate, Report
 from semflow.params.networks import AutoencoderParams, BackboneParams
 
 PARAMS_FILE = Path("params.yaml")
+DATASET_NAME = "[a-z][a-z0-9_]*"
 
 
 class DatasetParams(Block):
@@ -48,17 +50,37 @@ class DatasetParams(Block):
 
 
 class Params(BaseModel):
-    """The whole of params.yaml.
+    """The whole of params.yaml: two lists, and a block for each data set under its own name.
 
     `recipes` are named override sets: recipe -> data set -> a partial block. They are validated
     when `semflow use` merges them, against the block they override.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
-    datasets: tuple[Literal["earth"], ...] = Field(min_length=1)
+    # Any other key is a data set's name, so that users add their own beside the known ones.
+    __pydantic_extra__: dict[str, DatasetParams] = Field(init=False)
+
+    datasets: tuple[str, ...] = Field(min_length=1, description="those that DVC's graph has")
     recipes: dict[str, dict[str, dict[str, Any]]]
-    earth: DatasetParams
+
+    @model_validator(mode="after")
+    def _has_their_blocks(self) -> Self:
+        for name in self.datasets:
+            if name not in self.blocks:
+                raise ValueError(
+                    f"datasets lists {name!r}, which has no block; "
+                    f"{nearest_name(name, list(self.blocks))}"
+                )
+        for name in self.blocks:
+            if not re.fullmatch(DATASET_NAME, name):
+                raise ValueError(f"data set {name!r}: a name has small letters, digits and _ only")
+        return self
+
+    @property
+    def blocks(self) -> dict[str, DatasetParams]:
+        """The blocks of all data sets by name."""
+        return self.__pydantic_extra__
 
     def dataset(self, name: str) -> DatasetParams:
         """The block of one data set.
@@ -66,14 +88,9 @@ class Params(BaseModel):
         Raises:
             UserError: there is no such data set.
         """
-        known = [field for field in type(self).model_fields if field not in _NOT_DATASETS]
-        if name not in known:
-            raise UserError(f"unknown data set {name!r}; {nearest_name(name, known)}")
-        block: DatasetParams = getattr(self, name)
-        return block
-
-
-_NOT_DATASETS = ("datasets", "recipes")
+        if name not in self.blocks:
+            raise UserError(f"unknown data set {name!r}; {nearest_name(name, list(self.blocks))}")
+        return self.blocks[name]
 
 
 def read_params(path: Path = PARAMS_FILE) -> Params:

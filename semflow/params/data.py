@@ -48,11 +48,25 @@ class EarthIndex(Block):
         return self
 
 
+class Crops(Block):
+    """Windows of the training size's shape, as large as fits, at random places.
+
+    They are drawn once, when shards are made: every epoch sees the same ones.
+    """
+
+    per_image: Positive
+    seed: Seed
+
+
 class Shards(Block):
     """How checked samples become WebDataset tars."""
 
     image_size: tuple[Positive, Positive] = Field(description="height and width, pixels")
-    samples_per_shard: Positive
+    image_filter: Literal["bilinear", "bicubic", "lanczos"] = Field(
+        description="how images are resized; labels take their nearest pixel"
+    )
+    crops: Crops | None = Field(description="of the train split; null: whole images, squeezed")
+    samples_per_shard: Positive = Field(description="of the index; each may give several crops")
 
 
 ClassOrder = Annotated[

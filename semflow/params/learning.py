@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from semflow.params.fields import Block, Fraction, NonNegative, Positive, Rate, Seed
+from semflow.params.networks import NetworkShape
 
 
 class Preconditioning(Block):
@@ -23,6 +24,9 @@ class Flow(Block):
     probability_at_image: Fraction = Field(description="share of draws with t = 0 exactly")
     probability_at_mask: Fraction = Field(description="share of draws with t = 1 exactly")
     posterior: Literal["sample", "mode"] = Field(description="what x_0 is drawn as in training")
+    ignored: Literal["supervised", "masked"] = Field(
+        description="pixels without a class: a colour like any other, or out of the loss"
+    )
     preconditioning: Preconditioning | None = Field(description="null: the backbone alone")
     velocity_loss_weight: Rate = Field(description="of Eq. 10")
     anchor_loss_weight: float = Field(ge=0, description="of the cross-entropy over anchors")
@@ -32,6 +36,8 @@ class Flow(Block):
     def _is_a_distribution(self) -> Self:
         if (total := self.probability_at_image + self.probability_at_mask) > 1:
             raise ValueError(f"probability_at_image + probability_at_mask = {total:g} exceeds 1")
+        if self.anchor_loss_weight > 0 and self.probability_at_image == 0:
+            raise ValueError("the anchor loss is asked at t = 0; raise probability_at_image")
         return self
 
 
@@ -62,7 +68,8 @@ class Inference(Block):
 
 
 class Baseline(Block):
-    """The discriminative U-Net beside the flow; size and samples seen are the flow's own."""
+    """The discriminative U-Net beside the flow, which learns from as many samples."""
 
-    seed: Seed
+    network: NetworkShape | None = Field(description="null: the shape of the flow's backbone")
+    seed: Seed = Field(description="of its first weights")
     learning_rate: Rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ class Evaluate(Block):
     seed: Seed
     samples: Positive = Field(description="val samples, spread evenly; all where fewer exist")
     batch_size: Positive
+    upsampling: Literal["nearest", "bilinear"] = Field(
+        description="to the raw label's size: of the label ids, or of the scores of each class"
+    )
     segmentation_steps: Steps = Field(description="numbers of solver steps measured")
     synthesis_steps: Steps = Field(description="numbers of solver steps measured")
     diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")

@@ -52,14 +52,19 @@ AutoencoderParams = Annotated[
 ]
 
 
-class ScratchBackbone(Block):
-    """A UNet2DConditionModel of convolutions with random initial weights."""
+class NetworkShape(Block):
+    """A UNet2DConditionModel of convolutions."""
 
-    source: Literal["scratch"]
     block_out_channels: Annotated[tuple[Positive, ...], Field(min_length=1)]
     layers_per_block: Positive
     attention_head_dim: Positive = Field(description="of the middle block, channels")
     norm_num_groups: Positive
+
+
+class ScratchBackbone(NetworkShape):
+    """Such a network with random initial weights."""
+
+    source: Literal["scratch"]
     seed: Seed
 
 

@@ -29,16 +29,22 @@ class ShardDigest:
 
     def __init__(self) -> None:
         self._sum = hashlib.sha256()
+        self._samples = 0
 
     def update(self, key: str, image: bytes, label: bytes) -> None:
         """Takes in the next sample; image and label as PNGs."""
         # Each is hashed for itself, so that no byte can pass from one to its neighbour.
         for content in (key.encode(), image, label):
             self._sum.update(hashlib.sha256(content).digest())
+        self._samples += 1
 
     def hexdigest(self) -> str:
         """Hexadecimal, of the samples so far."""
         return self._sum.hexdigest()
+
+    def facts(self) -> dict[str, object]:
+        """How many samples there were, and their digest: what a shard's note keeps."""
+        return {"samples": self._samples, "digest": self.hexdigest()}
 
 
 def digest_of(folder: ShardFolder) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from accelerate import Accelerator
 from semflow.errors import UserError
 from semflow.networks.latents import Autoencoder, encode_moments, to_unit_range
 from semflow.networks.sources import load_autoencoder
-from semflow.provenance import processor, provenance_of
-from semflow.scratch import held, scratch_path
 from semflow.shards.digests import SplitDigests, digest_of, read_digests
+from semflow.shards.encoding import encoding_scratch
 from semflow.shards.manifest import Manifest, read_manifest, verify_shards
 from semflow.shards.tar import ShardFolder, array_bytes, batches, png_pixels
 from semflow.shards.writing import Ranks, Record, complete_shards, publish_shards
@@ -66,18 +64,11 @@ def encode_images(
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     network = load_autoencoder(autoencoder).to(accelerator.device)
-    made_of = provenance_of(
-        {"batch_size": batch_size},
-        [digests, autoencoder],
-        {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "device": accelerator.device.type,
-        },
-    )
-    scratch = scratch_path(STAGE, dataset, made_of.fingerprint())
     work = LatentWork(dataset, pixels, digests, network, batch_size)
-    with held(scratch) if accelerator.is_main_process else nullcontext():
+    parameters = {"batch_size": batch_size}
+    with encoding_scratch(
+        STAGE, dataset, parameters, [digests, autoencoder], accelerator
+    ) as scratch:
         write_image_latents(work, scratch, out, accelerator)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +24,7 @@ from semflow.networks.sources import load_autoencoder
 from semflow.palette import Palette, make_palette
 from semflow.params.data import Latents, PaletteParams
 from semflow.perturbation import draw_noise, perturb
-from semflow.provenance import processor, provenance_of
-from semflow.scratch import held, scratch_path
+from semflow.shards.encoding import encoding_scratch
 from semflow.shards.index import class_table
 from semflow.shards.manifest import Manifest, read_manifest, verify_shards, write_manifest
 from semflow.shards.tar import ShardFolder, array_bytes, png_pixels
@@ -85,20 +83,12 @@ def encode_masks(
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     source = read_manifest(pixels / SPLIT)
     verify_shards(source, f"dvc repro -f shards@{dataset}")
-    made_of = provenance_of(
-        {"latents": params.model_dump(), "palette": palette_params.model_dump(mode="json")},
-        [pixels / SPLIT, autoencoder],
-        {
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "device": accelerator.device.type,
-        },
-    )
     palette = make_palette(palette_params, len(class_table(source.about["classes"]).names))
     network = load_autoencoder(autoencoder).to(accelerator.device)
-    scratch = scratch_path(STAGE, dataset, made_of.fingerprint())
     work = MaskWork(dataset, source, network, palette, params)
-    with held(scratch) if accelerator.is_main_process else nullcontext():
+    parameters = {"latents": params.model_dump(), "palette": palette_params.model_dump(mode="json")}
+    inputs = [pixels / SPLIT, autoencoder]
+    with encoding_scratch(STAGE, dataset, parameters, inputs, accelerator) as scratch:
         write_mask_latents(work, scratch, out, accelerator)
 
 

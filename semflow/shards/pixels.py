@@ -1,8 +1,12 @@
-"""Pixel shards: image, label and pseudo-mask at training size, as lossless PNGs."""
+"""Pixel shards: image, label and pseudo-mask at training size, as lossless PNGs.
+
+Samples of the val split also keep their label in its native size, for evaluation.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
@@ -10,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from semflow.datasets.base import Reader, Sample, UnreadableSample
 from semflow.errors import UserError
@@ -20,6 +23,7 @@ from semflow.parts import read_note
 from semflow.pool import run_all
 from semflow.shards.digests import ShardDigest, SplitDigests, write_digests
 from semflow.shards.index import Index
+from semflow.shards.resizing import crop_key, resize, whole, windows
 from semflow.shards.tar import png_bytes
 from semflow.shards.writing import (
     Record,
@@ -28,6 +32,9 @@ from semflow.shards.writing import (
     publish_shards,
     shard_name,
 )
+
+TRAIN = "train"
+"""The only split that is cropped."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class PixelWork:
         index: which samples, in which order.
         reader: reads them.
         palette: colours the labels (Eq. 7).
-        params: size of an image, samples of a shard.
+        params: crops, size of an image, samples of a shard.
         scratch: receives the shards.
     """
 
@@ -70,7 +77,7 @@ def write_pixel_shards(work: PixelWork, out: Path, digests: Path) -> None:
         for split, number in begin_shards(scratch, "shards", counts)
     ]
     run_all(partial(_make_shard, away), tasks, "shards", "shards")
-    write_digests(digests, _noted_digests(scratch, index, counts))
+    write_digests(digests, _noted_digests(scratch, counts))
     publish_shards(scratch, counts, {split: _about(index, split) for split in counts}, out)
 
 
@@ -78,26 +85,45 @@ def _make_shard(work: PixelWork, task: tuple[str, int, int]) -> None:
     split, number, start = task
     digest = ShardDigest()
     samples = islice(work.index.samples(split, start), work.params.samples_per_shard)
-    records = (_record(work, sample, digest) for sample in samples)
-    finish_shard(work.scratch, split, number, records, lambda: {"digest": digest.hexdigest()})
+    records = (record for sample in samples for record in _records(work, split, sample, digest))
+    finish_shard(work.scratch, split, number, records, digest.facts)
 
 
-def _record(work: PixelWork, sample: Sample, digest: ShardDigest) -> Record:
+def _records(work: PixelWork, split: str, sample: Sample, digest: ShardDigest) -> Iterator[Record]:
     try:
-        image, label = resize(*work.reader.read(sample), work.params.image_size)
+        image, label = work.reader.read(sample)
     except UnreadableSample as reason:
         raise UserError(
             f"{sample.key} has become unreadable since it was indexed ({reason}); "
             "restore it, or run: dvc repro -f index"
         ) from None
+    if split == TRAIN:
+        for number, window in enumerate(windows(sample.key, label.shape, work.params)):
+            yield _record(work, sample, number, digest, resize(image, label, window, work.params))
+    else:
+        # What is measured is measured whole, and against the label as the data set has it.
+        pixels = resize(image, label, whole(label.shape), work.params)
+        key, contents = _record(work, sample, 0, digest, pixels)
+        yield key, {**contents, "native_label.png": png_bytes(label)}
+
+
+def _record(
+    work: PixelWork,
+    sample: Sample,
+    number: int,
+    digest: ShardDigest,
+    pixels: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+) -> Record:
+    image, label = pixels
+    key = crop_key(sample.key, number)
     contents = {
         "image.png": png_bytes(image),
         "label.png": png_bytes(label),
         "pseudo_mask.png": png_bytes(work.palette.colorize(label)),
         "json": json.dumps({"key": sample.key, **sample.place}, sort_keys=True).encode(),
     }
-    digest.update(sample.key, contents["image.png"], contents["label.png"])
-    return sample.key, contents
+    digest.update(key, contents["image.png"], contents["label.png"])
+    return key, contents
 
 
 def _about(index: Index, split: str) -> dict[str, object]:
@@ -109,35 +135,12 @@ def _about(index: Index, split: str) -> dict[str, object]:
     return {"classes": asdict(index.classes), "rejects": rejects, "split": split}
 
 
-def _noted_digests(scratch: Path, index: Index, counts: dict[str, int]) -> dict[str, SplitDigests]:
-    return {
-        split: SplitDigests(
-            index.counts[split],
-            tuple(
-                str(read_note(scratch, shard_name(split, number)).facts["digest"])
-                for number in range(count)
-            ),
-        )
-        for split, count in counts.items()
-    }
-
-
-def resize(
-    image: NDArray[np.uint8], label: NDArray[np.uint8], size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Brings both to one size: the image smoothly, the label by its nearest pixel.
-
-    The label is resized before it is coloured: between two anchors lies a third class.
-
-    Args:
-        image: (H, W, 3) uint8.
-        label: (H, W) uint8 ids.
-        size: height and width, pixels.
-    """
-    if label.shape == size:
-        return np.ascontiguousarray(image), np.ascontiguousarray(label)
-    width_height = (size[1], size[0])
-    return (
-        np.asarray(Image.fromarray(image).resize(width_height, Image.Resampling.BICUBIC)),
-        np.asarray(Image.fromarray(label).resize(width_height, Image.Resampling.NEAREST)),
-    )
+def _noted_digests(scratch: Path, counts: dict[str, int]) -> dict[str, SplitDigests]:
+    noted = {}
+    for split, count in counts.items():
+        # One note at a time: each also lists the places of all its samples.
+        facts = (read_note(scratch, shard_name(split, number)).facts for number in range(count))
+        shards = [(int(fact["samples"]), str(fact["digest"])) for fact in facts]
+        samples, digests = zip(*shards, strict=True)
+        noted[split] = SplitDigests(sum(samples), digests)
+    return noted

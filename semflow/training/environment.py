@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from semflow.errors import UserError
 from semflow.params.learning import Train
 from semflow.provenance import Provenance, processor, provenance_of
 from semflow.scratch import held, scratch_path
+
+MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
 
 def new_accelerator(params: Train) -> Accelerator:
@@ -31,14 +35,45 @@ def training_provenance(
         inputs: shard folders and model folders.
         accelerator: of the run.
     """
+    batch_size = parameters["train"]["batch_size"]
     hardware: dict[str, str | int] = {
         "processor": processor(),
         "device": _device_name(accelerator),
         "threads": torch.get_num_threads(),
         "world_size": accelerator.num_processes,
+        "micro_batch": micro_batch(batch_size, accelerator.num_processes),
         "mixed_precision": accelerator.mixed_precision,
     }
     return provenance_of(parameters, inputs, hardware)
+
+
+def micro_batch(batch_size: int, num_processes: int) -> int:
+    """Samples that one process passes through the network at once; gradients of a step add up.
+
+    SEMFLOW_MICRO_BATCH where it is set and less than the process's share of the batch.
+
+    Args:
+        batch_size: samples of a step over all processes.
+        num_processes: that share them equally.
+
+    Raises:
+        UserError: the numbers do not divide each other.
+    """
+    share, rest = divmod(batch_size, num_processes)
+    if rest or not share:
+        raise UserError(
+            f"train.batch_size {batch_size} cannot be shared by {num_processes} processes; "
+            "change one of them"
+        )
+    wanted = os.environ.get(MICRO_BATCH) or str(share)
+    if not wanted.isdecimal() or int(wanted) == 0:
+        raise UserError(f"{MICRO_BATCH} is {wanted!r}; give a number of samples")
+    part = min(int(wanted), share)
+    if share % part:
+        raise UserError(
+            f"{MICRO_BATCH} {part} does not divide the {share} samples of one process; change it"
+        )
+    return part
 
 
 @contextmanager

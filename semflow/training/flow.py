@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from semflow.datasets.base import ClassTable
 from semflow.files import whole_folder, write_json
 from semflow.networks.latents import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
@@ -19,26 +16,23 @@ from semflow.networks.statistics import LatentStatistics, latent_statistics
 from semflow.palette import Palette, make_palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Flow
-from semflow.perturbation import draw_noise
-from semflow.pictures import picture_grid
 from semflow.pipeline import SemFlowPipeline
 from semflow.provenance import PROVENANCE
-from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.tar import ShardFolder
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import (
     new_accelerator,
     training_provenance,
     working_folder,
 )
+from semflow.training.grid import SampleGrid
 from semflow.training.logs import TrainingLog, log_folder
 from semflow.training.loop import Progress, optimise
 from semflow.training.loss import end_points, flow_losses
-from semflow.training.opening import open_masks, open_training_samples
+from semflow.training.opening import TrainingInputs, open_masks, open_training_samples
 from semflow.training.samples import TrainingSample, TrainingSamples
 
-GRID_SAMPLES = 8
 PARAMETERS: dict[str, Any] = {
     "flow": True,
     "inference": True,
@@ -51,42 +45,26 @@ STATISTICS_BATCH = 64
 
 
 def train_flow(
-    dataset: str,
-    params: DatasetParams,
-    pixels: Path,
-    latents: Path,
-    mask_latents: Path,
-    autoencoder_folder: Path,
-    backbone: Path,
-    out: Path,
+    inputs: TrainingInputs, mask_latents: Path, params: DatasetParams, out: Path
 ) -> None:
     """Trains and saves a SemFlowPipeline.
 
     Args:
-        dataset: its name, for logs and for the commands in errors.
-        params: the data set's block.
-        pixels: pixel shards, a folder for each split.
-        latents: image latent shards of the same samples.
+        inputs: shards, latents, autoencoder and backbone.
         mask_latents: mask latent shards of the same samples; none where masks are encoded online.
-        autoencoder_folder: the autoencoder that made them.
-        backbone: folder with `unet/` and `null_prompt/`.
+        params: the data set's block.
         out: receives the checkpoint, whole or not at all.
 
     Raises:
         UserError: a bad shard, or a loss that is not finite.
     """
     accelerator = new_accelerator(params.train)
-    classes = class_table(read_manifest(pixels / "train").about["classes"])
-    palette = make_palette(params.palette, len(classes.names))
-    masks = open_masks(dataset, palette, pixels, mask_latents)
-    samples = open_training_samples(dataset, params.train.seed, pixels, latents, masks)
-    provenance = training_provenance(
-        params.model_dump(mode="json", include=PARAMETERS),
-        [pixels, latents, mask_latents, autoencoder_folder, backbone],
-        accelerator,
-    )
-    pipeline = new_pipeline(params, classes, palette, autoencoder_folder, backbone, samples)
-    pipeline.to(accelerator.device)
+    palette = make_palette(params.palette, len(inputs.classes().names))
+    masks = open_masks(inputs, mask_latents, palette)
+    samples = open_training_samples(inputs, params.train.seed, masks)
+    parameters = params.model_dump(mode="json", include=PARAMETERS)
+    provenance = training_provenance(parameters, [*inputs.folders(), mask_latents], accelerator)
+    pipeline = new_pipeline(params, inputs, palette, samples).to(accelerator.device)
     pipeline.unet.train()
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
@@ -95,9 +73,10 @@ def train_flow(
         )
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
-    grid = SampleGrid(pipeline, ShardFolder(read_manifest(pixels / "val")), log_folder(dataset))
-    progress = Progress("train", TrainingLog(dataset, "train"), grid.save)
-    with working_folder("train", dataset, provenance, accelerator) as scratch:
+    val = ShardFolder(read_manifest(inputs.pixels / "val"))
+    grid = SampleGrid(pipeline, val, log_folder(inputs.dataset))
+    progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
+    with working_folder("train", inputs.dataset, provenance, accelerator) as scratch:
         checkpoints = Checkpoints(scratch, "train")
         optimise(pipeline.field, loss_of, samples, params.train, accelerator, progress, checkpoints)
         if accelerator.is_main_process:
@@ -107,19 +86,15 @@ def train_flow(
 
 
 def new_pipeline(
-    params: DatasetParams,
-    classes: ClassTable,
-    palette: Palette,
-    autoencoder_folder: Path,
-    backbone: Path,
-    samples: TrainingSamples,
+    params: DatasetParams, inputs: TrainingInputs, palette: Palette, samples: TrainingSamples
 ) -> SemFlowPipeline:
     """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
-    autoencoder = load_autoencoder(autoencoder_folder)
+    classes = inputs.classes()
+    autoencoder = load_autoencoder(inputs.autoencoder)
     return SemFlowPipeline(
         vae=autoencoder,
-        unet=load_unet(backbone / "unet"),
-        null_prompt=load_null_prompt(backbone / "null_prompt"),
+        unet=load_unet(inputs.backbone / "unet"),
+        null_prompt=load_null_prompt(inputs.backbone / "null_prompt"),
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         statistics=first_statistics(samples, autoencoder, palette.amplitude, params.flow),
@@ -148,35 +123,3 @@ def first_statistics(
     ]
     x_0, x_1 = (torch.cat(ends) for ends in zip(*pairs, strict=True))
     return latent_statistics(x_0, x_1)
-
-
-class SampleGrid:
-    """The same val samples with the same noise, both ways, as training goes on."""
-
-    def __init__(self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path) -> None:
-        self._pipeline = pipeline
-        self._folder = folder
-        chosen = np.linspace(0, len(pixels) - 1, min(GRID_SAMPLES, len(pixels))).astype(int)
-        self._images = [png_pixels(pixels.read(int(i), "image.png")) for i in chosen]
-        self._labels = [png_pixels(pixels.read(int(i), "label.png")) for i in chosen]
-
-    def save(self, step: int) -> None:
-        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized."""
-        pipeline = self._pipeline
-        colors = np.asarray(pipeline.config.class_colors, np.uint8)
-        device = pipeline.device
-        images = torch.from_numpy(np.stack(self._images)).to(device)
-        masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
-        grain = pipeline.palette.grain
-        noise = draw_noise(range(len(masks)), masks.shape[1:3], 0, grain).to(device)
-        segmented = pipeline.segment_batch(images).cpu().numpy()
-        synthesized = pipeline.synthesize_batch(masks, noise).cpu().numpy()
-        rows = [
-            self._images,
-            [colors[label] for label in self._labels],
-            [colors[label] for label in segmented],
-            list(synthesized),
-        ]
-        path = self._folder / "samples" / f"{step:06d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture_grid(rows)).save(path)

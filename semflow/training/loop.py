@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -16,6 +19,7 @@ from tqdm import tqdm
 from semflow.errors import UserError
 from semflow.params.learning import Train
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.environment import micro_batch
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.state import TrainingState, new_state
 from semflow.training.termination import EXIT_CODE, Termination, noted_termination
@@ -82,7 +86,7 @@ def optimise(
     Raises:
         SystemExit: after a SIGTERM, once the state is saved.
         UserError: the loss is not finite, with step, learning rate and keys; or the batch cannot be
-            shared by the processes.
+            shared by the processes and their micro-batches.
     """
     wrapped = accelerator.prepare_model(model)
     state = new_state(model, params)
@@ -92,21 +96,51 @@ def optimise(
     if accelerator.is_main_process:
         progress.log.start(state.step)
     with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:
-        for batch in _batches(samples, params, accelerator, state.step):
-            values = loss_of(wrapped, batch)
-            _check_finite(values["loss"], state, samples, batch)
-            accelerator.backward(values["loss"])
+        for parts in _steps(samples, params, accelerator, state.step):
+            values = _learn(wrapped, loss_of, parts, state, samples, accelerator)
             _update(state, accelerator, params.max_grad_norm)
             bar.update(params.batch_size)
             if _due(state.step, params.log_every, params.steps):
-                numbers = {name: float(value.detach()) for name, value in values.items()}
-                if accelerator.is_main_process:
-                    progress.log.add(state.step, {**numbers, "learning_rate": state.learning_rate})
-                bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
+                _log(values, state, accelerator, progress.log, bar)
             if _due(state.step, params.sample_every, params.steps):
                 _watch_average(state, accelerator, progress.watch)
             _save_or_stop(state, accelerator, checkpoints, termination)
     state.average.copy_to(model.parameters())
+
+
+def _learn(
+    model: nn.Module,
+    loss_of: LossOf,
+    parts: list[TrainingSample],
+    state: TrainingState,
+    samples: TrainingSamples,
+    accelerator: Accelerator,
+) -> dict[str, Tensor]:
+    """Leaves the gradients of one step in the model; returns the mean of its parts' values."""
+    found = []
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        # Processes exchange gradients once a step, not once a part.
+        with nullcontext() if last else accelerator.no_sync(model):
+            values = loss_of(model, part)
+            _check_finite(values["loss"], state, samples, part)
+            accelerator.backward(values["loss"] / len(parts))
+        found.append({name: value.detach() for name, value in values.items()})
+    return {name: torch.stack([values[name] for values in found]).mean() for name in found[0]}
+
+
+def _log(
+    values: dict[str, Tensor],
+    state: TrainingState,
+    accelerator: Accelerator,
+    log: Log,
+    bar: tqdm[Any],
+) -> None:
+    means = accelerator.reduce(values, reduction="mean")
+    numbers = {name: float(value) for name, value in means.items()}
+    if accelerator.is_main_process:
+        log.add(state.step, {**numbers, "learning_rate": state.learning_rate})
+    bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
 
 
 def _save_or_stop(
@@ -150,22 +184,35 @@ def _due(step: int, every: int, steps: int) -> bool:
     return step % every == 0 or step == steps
 
 
-def _batches(
+def _steps(
     samples: TrainingSamples, params: Train, accelerator: Accelerator, steps_done: int
-) -> Iterator[TrainingSample]:
-    share, rest = divmod(params.batch_size, accelerator.num_processes)
-    if rest:
-        raise UserError(
-            f"train.batch_size {params.batch_size} cannot be shared by "
-            f"{accelerator.num_processes} processes; change one of them"
-        )
+) -> Iterator[list[TrainingSample]]:
+    """This process's share of each step to come, in parts of equal size."""
+    share = params.batch_size // accelerator.num_processes
+    part = micro_batch(params.batch_size, accelerator.num_processes)
     first = steps_done * params.batch_size + accelerator.process_index * share
     starts = range(first, params.steps * params.batch_size, params.batch_size)
-    loader: DataLoader[Any] = DataLoader(
-        samples, batch_sampler=[list(range(start, start + share)) for start in starts]
+    loader: DataLoader[Any] = DataLoader(samples, batch_sampler=_Parts(starts, share, part))
+    parts = (
+        TrainingSample(**{k: v.to(accelerator.device) for k, v in batch.items()})  # type: ignore[typeddict-item]
+        for batch in loader
     )
-    for batch in loader:
-        yield TrainingSample(**{k: v.to(accelerator.device) for k, v in batch.items()})  # type: ignore[typeddict-item]
+    for _ in starts:
+        yield list(islice(parts, share // part))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Positions of all parts of all steps, made when they are asked for."""
+
+    starts: range
+    share: int
+    part: int
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in self.starts:
+            for begin in range(start, start + self.share, self.part):
+                yield list(range(begin, begin + self.part))
 
 
 def _check_finite(

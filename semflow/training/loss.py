@@ -51,16 +51,22 @@ def flow_losses(
     if statistics is not None and params.preconditioning is not None:
         scale = statistics.on_path(path.t).residual ** params.preconditioning.loss_power
         error = error / scale[:, :, None, None]
-    velocity_loss = error.square().mean()
-    anchor_loss = torch.zeros_like(velocity_loss)
+    squared = error.square()
+    if params.ignored == "masked":
+        squared = squared * class_share(batch["label"], (path.x_t.shape[2], path.x_t.shape[3]))
+    velocity_loss = squared.mean()
+    anchor_loss = velocity_loss.new_zeros(())
     at_image = path.t == 0
     if params.anchor_loss_weight > 0 and bool(at_image.any()):
         # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
         estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t)[at_image])
         anchors = palette.anchor_tensor().to(estimate.device)
-        anchor_loss = anchor_cross_entropy(
+        losses = anchor_cross_entropy(
             estimate, batch["label"][at_image], anchors, params.anchor_temperature
         )
+        # By the expected number of samples with t = 0 and not by that of this batch: then the loss
+        # of a batch is the mean over its parts, however processes share it.
+        anchor_loss = losses.sum() / (len(path.t) * params.probability_at_image)
     total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
     return Losses(total, velocity_loss.detach(), anchor_loss.detach())
 
@@ -88,6 +94,19 @@ def end_points(
     return x_0, encode(autoencoder, mask)
 
 
+def class_share(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """The share of each latent cell's pixels that have a class.
+
+    Args:
+        label: (N, H, W) int64 ids.
+        size: height and width of the latents.
+
+    Returns:
+        (N, 1, h, w) float32 in [0, 1].
+    """
+    return F.adaptive_avg_pool2d((label != IGNORE_INDEX).float()[:, None], size)
+
+
 def anchor_cross_entropy(
     pseudo_mask: Tensor, label: Tensor, anchors: Tensor, temperature: float
 ) -> Tensor:
@@ -101,9 +120,11 @@ def anchor_cross_entropy(
         label: (N, H, W) int64; IGNORE_INDEX is left out.
         anchors: (K, 3) in [-1, 1].
         temperature: in squared units of that range.
+
+    Returns:
+        (N,), each the mean over a sample's pixels that have a class.
     """
     logits = -anchor_distances(pseudo_mask, anchors) / temperature
     losses = F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction="none")
     counted = (label != IGNORE_INDEX).float()
-    per_sample = losses.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)
-    return per_sample.mean()
+    return losses.sum(dim=(1, 2)) / counted.sum(dim=(1, 2)).clamp(min=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from semflow.datasets.base import ClassTable
 from semflow.errors import UserError
 from semflow.palette import Palette
 from semflow.shards.index import class_table
@@ -15,39 +17,58 @@ from semflow.training.samples import TrainingSamples
 SPLIT = "train"
 
 
-def open_training_samples(
-    dataset: str, seed: int, pixels: Path, latents: Path, masks: Masks
-) -> TrainingSamples:
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What a model is trained from.
+
+    Args:
+        dataset: its name, for logs and for the commands in errors.
+        pixels: pixel shards, a folder for each split.
+        image_latents: of the same samples.
+        autoencoder: folder of the one that made them.
+        backbone: folder with `unet/` and `null_prompt/`.
+    """
+
+    dataset: str
+    pixels: Path
+    image_latents: Path
+    autoencoder: Path
+    backbone: Path
+
+    def folders(self) -> list[Path]:
+        """All of them."""
+        return [self.pixels, self.image_latents, self.autoencoder, self.backbone]
+
+    def classes(self) -> ClassTable:
+        """The data set's classes."""
+        return class_table(read_manifest(self.pixels / SPLIT).about["classes"])
+
+
+def open_training_samples(inputs: TrainingInputs, seed: int, masks: Masks) -> TrainingSamples:
     """The train split with its image latents.
 
     Args:
-        dataset: its name, for the commands in errors.
+        inputs: shards and latents.
         seed: of order and draws.
-        pixels: pixel shards, a folder for each split.
-        latents: image latent shards of the same samples.
         masks: where the mask end of a sample comes from.
 
     Raises:
         UserError: naming the bad tar and the command that rebuilds it.
     """
-    rebuild = f"dvc repro -f shards@{dataset}"
-    pixel_manifest = read_manifest(pixels / SPLIT)
-    verify_shards(pixel_manifest, rebuild)
-    latent_manifest = _same_samples(dataset, "image_latents", pixel_manifest, latents)
-    classes = class_table(pixel_manifest.about["classes"])
-    return TrainingSamples(
-        ShardFolder(pixel_manifest), ShardFolder(latent_manifest), masks, classes.mirrored, seed
-    )
+    pixels = read_manifest(inputs.pixels / SPLIT)
+    verify_shards(pixels, f"dvc repro -f shards@{inputs.dataset}")
+    latents = _same_samples(inputs.dataset, "image_latents", pixels, inputs.image_latents)
+    mirrored = inputs.classes().mirrored
+    return TrainingSamples(ShardFolder(pixels), ShardFolder(latents), masks, mirrored, seed)
 
 
-def open_masks(dataset: str, palette: Palette, pixels: Path, mask_latents: Path) -> Masks:
+def open_masks(inputs: TrainingInputs, mask_latents: Path, palette: Palette) -> Masks:
     """Where mask ends come from, as the mask latents' manifest says.
 
     Args:
-        dataset: its name, for the commands in errors.
-        palette: colours and perturbs labels where masks are encoded online.
-        pixels: pixel shards, a folder for each split.
+        inputs: shards of the same samples.
         mask_latents: mask latent shards.
+        palette: colours and perturbs labels where masks are encoded online.
 
     Raises:
         UserError: naming the bad tar and the command that rebuilds it.
@@ -55,7 +76,8 @@ def open_masks(dataset: str, palette: Palette, pixels: Path, mask_latents: Path)
     about = read_manifest(mask_latents / SPLIT).about
     if about["mask_noise"] == "online":
         return OnlineMasks(palette)
-    manifest = _same_samples(dataset, "mask_latents", read_manifest(pixels / SPLIT), mask_latents)
+    pixels = read_manifest(inputs.pixels / SPLIT)
+    manifest = _same_samples(inputs.dataset, "mask_latents", pixels, mask_latents)
     folder = ShardFolder(manifest)
     if about["mask_noise"] == "variants":
         return VariantMasks(folder, about["draws"])

@@ -36,7 +36,7 @@ def autoencoder_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def backbone_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "backbone"
-    scratch_unet(BACKBONE, 4, 4).save_pretrained(folder / "unet")
+    scratch_unet(BACKBONE, 0, 4, 4).save_pretrained(folder / "unet")
     null_prompt_from(torch.arange(24.0).view(1, 3, 8)).save_pretrained(folder / "null_prompt")
     return folder
 
@@ -49,7 +49,7 @@ def test_a_pinned_autoencoder_is_taken_from_its_folder(autoencoder_folder: Path)
 def test_a_pinned_backbone_is_taken_with_its_null_prompt(backbone_folder: Path) -> None:
     source = pinned(backbone_folder, backbone_folder / "unet")
     unet, null_prompt = obtain_backbone(source, latent_channels=4)
-    assert same_weights(unet, scratch_unet(BACKBONE, 4, 4))
+    assert same_weights(unet, scratch_unet(BACKBONE, 0, 4, 4))
     assert null_prompt.embedding.flatten().tolist() == list(range(24))
 
 

@@ -46,7 +46,7 @@ def test_a_new_preconditioned_field_is_the_linear_guess_at_each_samples_own_time
     pairs: tuple[Tensor, Tensor],
 ) -> None:
     statistics = latent_statistics(*pairs)
-    backbone = VelocityField(scratch_unet(BACKBONE, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
+    backbone = VelocityField(scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
     field = PreconditionedField(backbone, statistics)
     x, t = torch.randn(2, CHANNELS, 8, 8), torch.tensor([0.2, 0.9])
     found = field(x, t)

@@ -38,7 +38,7 @@ def test_time_is_passed_in_thousandths_and_the_prompt_once_for_each_sample() -> 
 
 
 def test_the_prompt_is_neither_trained_nor_saved_with_the_field() -> None:
-    field = VelocityField(scratch_unet(BACKBONE, 4, 4), nn.Parameter(torch.randn(1, 1, 8)))
+    field = VelocityField(scratch_unet(BACKBONE, 0, 4, 4), nn.Parameter(torch.randn(1, 1, 8)))
     assert {name.split(".")[0] for name, _ in field.named_parameters()} == {"unet"}
     assert {name.split(".")[0] for name in field.state_dict()} == {"unet"}
 
@@ -47,22 +47,22 @@ def test_the_prompt_is_neither_trained_nor_saved_with_the_field() -> None:
 def test_the_same_seed_gives_the_same_unet(seed: int) -> None:
     params = BACKBONE.model_copy(update={"seed": seed})
     torch.manual_seed(1)
-    one = scratch_unet(params, 4, 4)
+    one = scratch_unet(params, params.seed, 4, 4)
     torch.manual_seed(2)
-    assert same_weights(one, scratch_unet(params, 4, 4))
-    assert not same_weights(one, scratch_unet(BACKBONE.model_copy(update={"seed": 1}), 4, 4))
+    assert same_weights(one, scratch_unet(params, params.seed, 4, 4))
+    assert not same_weights(one, scratch_unet(BACKBONE, 1, 4, 4))
 
 
 def test_making_a_unet_leaves_the_global_generator_untouched() -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    scratch_unet(BACKBONE, 4, 4)
+    scratch_unet(BACKBONE, 0, 4, 4)
     assert torch.equal(torch.rand(4), expected)
 
 
 def test_a_new_field_does_not_move_and_a_trained_one_heeds_x_and_t() -> None:
-    unet = scratch_unet(BACKBONE, 4, 6)
+    unet = scratch_unet(BACKBONE, 0, 4, 6)
     field = VelocityField(unet, torch.zeros(1, 1, 8))
     x, t = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 0.3])
     assert field(x, t).shape == (2, 6, 8, 8)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 LABEL = np.array([[0, 1], [2, 255]], np.uint8)
-SHAPE = Shards(image_size=(2, 2), samples_per_shard=500)
+SHAPE = Shards(image_size=(2, 2), image_filter="bicubic", crops=None, samples_per_shard=500)
 
 
 class ConstantReader:

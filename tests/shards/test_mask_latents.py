@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyDataset
+from tiny import TinyDataset, training_inputs
 from tiny_data import CLASSES, TRAIN_SAMPLES
 
 from semflow.networks.autoencoder import PatchAutoencoder
@@ -19,7 +19,7 @@ from semflow.perturbation import draw_noise
 from semflow.shards.manifest import Manifest, read_manifest
 from semflow.shards.masks import encode_masks, noise_items
 from semflow.shards.tar import ShardFolder, array_from, png_pixels
-from semflow.training.masks import MomentMasks, VariantMasks
+from semflow.training.masks import Masks, MomentMasks, VariantMasks
 from semflow.training.opening import open_masks
 
 DRAWS = 3
@@ -41,6 +41,16 @@ def made(mode: str, dataset: TinyDataset, params: DatasetParams, saved: Path) ->
     out = saved.parent / mode
     encode_masks("earth", latents_params(mode), params.palette, dataset.shards, saved, out)
     return read_manifest(out / "train")
+
+
+def opened(
+    mode: str, dataset: TinyDataset, params: DatasetParams, saved: Path
+) -> tuple[Manifest, Masks]:
+    """Mask latents and what training makes of them."""
+    manifest = made(mode, dataset, params, saved)
+    palette = make_palette(params.palette, len(CLASSES.names))
+    inputs = training_inputs(dataset.shards, dataset.image_latents, saved.parent)
+    return manifest, open_masks(inputs, manifest.folder.parent, palette)
 
 
 def by_definition(
@@ -94,9 +104,7 @@ def test_moments_are_mean_and_unbiased_deviation_of_those_draws(
 def test_training_takes_every_variant_about_equally_often_and_nothing_else(
     dataset: TinyDataset, params: DatasetParams, saved: Path
 ) -> None:
-    manifest = made("variants", dataset, params, saved)
-    palette = make_palette(params.palette, len(CLASSES.names))
-    masks = open_masks("earth", palette, dataset.shards, manifest.folder.parent)
+    manifest, masks = opened("variants", dataset, params, saved)
     assert isinstance(masks, VariantMasks)
     folder = ShardFolder(manifest)
     stored = [
@@ -114,9 +122,7 @@ def test_training_takes_every_variant_about_equally_often_and_nothing_else(
 def test_training_draws_normally_around_the_stored_moments(
     dataset: TinyDataset, params: DatasetParams, saved: Path
 ) -> None:
-    manifest = made("moments", dataset, params, saved)
-    palette = make_palette(params.palette, len(CLASSES.names))
-    masks = open_masks("earth", palette, dataset.shards, manifest.folder.parent)
+    manifest, masks = opened("moments", dataset, params, saved)
     assert isinstance(masks, MomentMasks)
     mean, deviation = array_from(ShardFolder(manifest).read(2, "plain.npy")).astype(np.float32)
     label = np.zeros((16, 16), np.uint8)

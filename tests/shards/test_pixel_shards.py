@@ -9,27 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import webdataset
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from tiny import TinyDataset
-from tiny_data import CLASSES, SIZE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
+from tiny_data import CLASSES, SHAPE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
 
 from semflow.datasets.base import Sample
 from semflow.files import sha256_of
 from semflow.palette import Palette, make_palette
 from semflow.params import DatasetParams
-from semflow.params.data import Shards
 from semflow.shards.index import read_index
 from semflow.shards.manifest import read_manifest
-from semflow.shards.pixels import resize
-from semflow.shards.tar import (
-    ShardFolder,
-    png_pixels,
-)
+from semflow.shards.resizing import resize, whole
+from semflow.shards.tar import ShardFolder, png_pixels
 
-MEMBERS = {"image.png", "label.png", "pseudo_mask.png", "json"}
+TRAINING = {"image.png", "label.png", "pseudo_mask.png", "json"}
+MEMBERS = {"train": TRAINING, "val": TRAINING | {"native_label.png"}}
 
 
 @pytest.fixture
@@ -94,9 +89,10 @@ def test_webdataset_reads_every_member_of_every_sample(
     samples = list(webdataset.WebDataset(tars, shardshuffle=False))
     assert [s["__key__"] for s in samples] == list(read_manifest(dataset.shards / split).keys())
     for number, sample in enumerate(samples):
-        assert {name for name in sample if not name.startswith("__")} == MEMBERS
+        assert {name for name in sample if not name.startswith("__")} == MEMBERS[split]
         raw = Sample(sample["__key__"], split, {"number": number})
-        image, label = resize(*reader.read(raw), (SIZE, SIZE))
+        image, label = reader.read(raw)
+        image, label = resize(image, label, whole((24, 20)), SHAPE)
         assert np.array_equal(decoded(sample["image.png"]), image)
         assert np.array_equal(decoded(sample["label.png"]), label)
         assert np.array_equal(decoded(sample["pseudo_mask.png"]), palette.colorize(label))
@@ -187,55 +183,10 @@ def test_an_interrupted_write_leaves_the_old_shards_and_digests_whole(
     assert (bytes_of(out), digests.read_bytes()) == before
 
 
-@given(
-    st.integers(0, 2**32 - 1),
-    st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    st.tuples(st.integers(1, 40), st.integers(1, 40)),
-)
-def test_a_label_is_resized_by_its_nearest_pixel_and_gains_no_id(
-    seed: int, raw: tuple[int, int], size: tuple[int, int]
-) -> None:
-    draws = np.random.default_rng(seed)
-    label = draws.choice([0, 3, 17, 255], raw).astype(np.uint8)
-    image = draws.integers(0, 256, (*raw, 3)).astype(np.uint8)
-    small_image, small_label = resize(image, label, size)
-    assert small_image.shape == (*size, 3)
-    # Each new pixel's centre falls into one raw pixel, or on the border between two.
-    allowed = [
-        label[np.ix_(rows, columns)]
-        for rows in _pixels_under_centres(raw[0], size[0])
-        for columns in _pixels_under_centres(raw[1], size[1])
-    ]
-    assert np.any([small_label == choice for choice in allowed], axis=0).all()
-
-
-def _pixels_under_centres(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    numerator, denominator = (np.arange(new) * 2 + 1) * old, 2 * new
-    return -(-numerator // denominator) - 1, numerator // denominator
-
-
-def test_what_has_its_size_already_is_left_alone() -> None:
-    draws = np.random.default_rng(0)
-    image = draws.integers(0, 256, (6, 8, 3)).astype(np.uint8)
-    label = draws.integers(0, 9, (6, 8)).astype(np.uint8)
-    same_image, same_label = resize(image[:, ::-1], label[:, ::-1], (6, 8))
-    assert np.array_equal(same_image, image[:, ::-1])
-    assert np.array_equal(same_label, label[:, ::-1])
-
-
-def test_an_image_keeps_its_mean_where_it_is_made_smaller() -> None:
-    ramp = np.linspace(20, 220, 64).astype(np.uint8)
-    image = np.repeat(np.repeat(ramp[None, :, None], 64, axis=0), 3, axis=2)
-    small, _ = resize(image, np.zeros((64, 64), np.uint8), (8, 16))
-    assert small.shape == (8, 16, 3)
-    assert abs(small.mean() - image.mean()) < 1
-    assert (np.diff(small[0, :, 0].astype(int)) > 0).all()
-
-
 def test_a_crooked_size_is_height_by_width(
     dataset: TinyDataset, palette: Palette, reader: RandomReader, tmp_path: Path
 ) -> None:
-    shape = Shards(image_size=(8, 12), samples_per_shard=100)
+    shape = SHAPE.model_copy(update={"image_size": (8, 12), "samples_per_shard": 100})
     pixels_of(
         read_index(dataset.index), reader, palette, shape, tmp_path / "s", tmp_path / "d.json"
     )

@@ -54,7 +54,7 @@ def settings(params: DatasetParams, monkeypatch: pytest.MonkeyPatch) -> Train:
 
 def new_model(samples: TrainingSamples) -> nn.Module:
     channels = len(samples[0]["moments"]) // 2
-    return scratch_unet(BACKBONE, channels, channels)
+    return scratch_unet(BACKBONE, 0, channels, channels)
 
 
 def train(

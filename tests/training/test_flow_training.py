@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import CHANNELS, TinyDataset, same_weights
+from tiny import CHANNELS, TinyDataset, same_weights, training_inputs
 from tiny_data import CLASSES, SIZE, VAL_SAMPLES
 
 from semflow.files import sha256_of
@@ -35,16 +35,8 @@ def train(models: Path, dataset: TinyDataset, params: DatasetParams, out: Path) 
     if not masks.exists():
         autoencoder = models / "autoencoder"
         encode_masks("earth", params.latents, params.palette, dataset.shards, autoencoder, masks)
-    train_flow(
-        "earth",
-        params,
-        pixels=dataset.shards,
-        latents=dataset.image_latents,
-        mask_latents=masks,
-        autoencoder_folder=models / "autoencoder",
-        backbone=models / "backbone",
-        out=out,
-    )
+    inputs = training_inputs(dataset.shards, dataset.image_latents, models)
+    train_flow(inputs, masks, params, out)
 
 
 def test_the_stage_leaves_a_checkpoint_that_works_and_the_same_bytes_twice(

@@ -20,6 +20,7 @@ from semflow.palette import make_palette
 from semflow.params import DatasetParams
 from semflow.params.learning import Train
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.environment import MICRO_BATCH, micro_batch
 from semflow.training.loop import Progress, Watch, optimise
 from semflow.training.loss import flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
@@ -138,6 +139,43 @@ def test_training_one_number_equals_adamw_written_out_by_hand(
     assert (value == pytest.approx(average)) == (ema_decay == 0)
 
 
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_gradients_of_micro_batches_add_up_to_those_of_the_batch(
+    samples: TrainingSamples, params: DatasetParams, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    def push(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        return {"loss": (model() - 10 * batch["uniform"]).square().mean()}
+
+    settings = params.train.model_copy(update={"steps": 5, "batch_size": 6})
+    whole, parts = Number(1.0), Number(1.0)
+    lines = run(whole, push, samples, settings)
+    monkeypatch.setenv(MICRO_BATCH, str(part))
+    for (step, mine), (same_step, others) in zip(
+        run(parts, push, samples, settings), lines, strict=True
+    ):
+        assert step == same_step
+        assert mine == pytest.approx(others, rel=1e-5)
+    assert parts.number() == pytest.approx(whole.number(), rel=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MICRO_BATCH, raising=False)
+    assert micro_batch(6, 2) == 3
+    with pytest.raises(UserError, match="batch_size 6 cannot be shared by 4 processes"):
+        micro_batch(6, 4)
+    with pytest.raises(UserError, match="batch_size 2 cannot be shared by 4 processes"):
+        micro_batch(2, 4)
+    monkeypatch.setenv(MICRO_BATCH, "2")
+    assert micro_batch(8, 2) == 2
+    assert micro_batch(2, 2) == 1
+    with pytest.raises(UserError, match="SEMFLOW_MICRO_BATCH 2 does not divide the 3 samples"):
+        micro_batch(6, 2)
+    for wrong in ("0", "-1", "some"):
+        monkeypatch.setenv(MICRO_BATCH, wrong)
+        with pytest.raises(UserError, match=f"SEMFLOW_MICRO_BATCH is '{wrong}'"):
+            micro_batch(6, 2)
+
+
 def test_every_step_takes_the_next_positions_in_order(
     samples: TrainingSamples, params: DatasetParams
 ) -> None:
@@ -222,7 +260,7 @@ def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
 
 
 def new_field() -> VelocityField:
-    return VelocityField(scratch_unet(BACKBONE, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
+    return VelocityField(scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
 
 
 def test_the_flow_learns_a_tiny_data_set(

@@ -65,7 +65,7 @@ def test_ignored_pixels_are_left_out_of_each_samples_mean() -> None:
         )
         for n, c in ((0, 0), (1, 0), (1, 1))
     ]
-    assert float(found) == pytest.approx((alone[0] + (alone[1] + alone[2]) / 2) / 2)
+    assert found.tolist() == pytest.approx([alone[0], (alone[1] + alone[2]) / 2])
 
 
 def test_a_sample_without_any_class_costs_nothing() -> None:
@@ -84,7 +84,7 @@ def batch(dataset: TinyDataset, params: DatasetParams) -> TrainingSample:
 
 @pytest.fixture
 def field() -> VelocityField:
-    unet = scratch_unet(BACKBONE, CHANNELS, CHANNELS)
+    unet = scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS)
     nn.init.normal_(unet.conv_out.weight, std=0.1, generator=torch.Generator().manual_seed(0))
     return VelocityField(unet, torch.zeros(1, 1, 8))
 
@@ -114,7 +114,11 @@ def expected_losses(
         t = min(max((u - low) / (high - low), 0), 1)
         x_t = scale * ((1 - t) * x_0 + t * x_1)
         velocity = field(x_t[None], torch.tensor([t]))[0]
-        velocity_losses.append(float((velocity - scale * (x_1 - x_0)).square().mean()))
+        counted = (batch["label"][n] != 255).float()
+        share = counted.reshape(SIZE // PATCH, PATCH, SIZE // PATCH, PATCH).mean(dim=(1, 3))
+        weight = share if params.ignored == "masked" else torch.ones_like(share)
+        error = (velocity - scale * (x_1 - x_0)).square() * weight
+        velocity_losses.append(float(error.mean()))
         estimate = (x_t + (1 - t) * velocity) / scale
         picture = F.pixel_shuffle(torch.einsum("cp,chw->phw", rotation, estimate)[None], PATCH)[0]
         losses = []
@@ -127,26 +131,58 @@ def expected_losses(
         if t == 0:
             anchor_losses.append(sum(losses) / max(len(losses), 1))
     velocity = sum(velocity_losses) / len(velocity_losses)
-    return velocity, sum(anchor_losses) / max(len(anchor_losses), 1)
+    return velocity, sum(anchor_losses) / (len(batch["label"]) * params.probability_at_image)
 
 
 @pytest.mark.parametrize("posterior", ["sample", "mode"])
+@pytest.mark.parametrize("ignored", ["supervised", "masked"])
 def test_both_terms_equal_the_formulas_written_out_again(
     batch: TrainingSample,
     field: VelocityField,
     autoencoder: PatchAutoencoder,
     params: DatasetParams,
     posterior: str,
+    ignored: str,
 ) -> None:
+    changes = {"posterior": posterior, "ignored": ignored}
     settings = params.flow.model_copy(
-        update={"posterior": posterior, "anchor_temperature": 0.7, "velocity_loss_weight": 2.0}
+        update={**changes, "anchor_temperature": 0.7, "velocity_loss_weight": 2.0}
     )
+    assert bool((batch["label"] == 255).any())
     with torch.no_grad():
         found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
         velocity, anchor = expected_losses(field, autoencoder, batch, settings)
     assert float(found.velocity) == pytest.approx(velocity, rel=1e-4)
     assert float(found.anchor) == pytest.approx(anchor, rel=1e-4)
     assert float(found.total) == pytest.approx(2.0 * velocity + 0.5 * anchor, rel=1e-4)
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_halves(
+    batch: TrainingSample,
+    field: VelocityField,
+    autoencoder: PatchAutoencoder,
+    params: DatasetParams,
+) -> None:
+    batch["uniform"] = torch.tensor([0.1, 0.2, 0.3, 0.7, 0.8, 0.9])
+    halves = [
+        {name: value[part] for name, value in tensors_of(batch).items()}
+        for part in (slice(0, 2), slice(2, 4))
+    ]
+    four = {name: value[:4] for name, value in tensors_of(batch).items()}
+    # Were they equal, a mean over those at the image would be the mean of the halves' means too.
+    at_image = [(half["uniform"] <= params.flow.probability_at_image).sum() for half in halves]
+    assert at_image[0] != at_image[1]
+    with torch.no_grad():
+        whole = flow_losses(
+            field, autoencoder, None, COLORS, cast(TrainingSample, four), params.flow
+        )
+        parts = [
+            flow_losses(field, autoencoder, None, COLORS, cast(TrainingSample, half), params.flow)
+            for half in halves
+        ]
+    for name in ("total", "velocity", "anchor"):
+        mean = sum(float(getattr(part, name)) for part in parts) / 2
+        assert float(getattr(whole, name)) == pytest.approx(mean, rel=1e-5)
 
 
 def test_without_its_weight_the_anchor_term_is_zero_and_nothing_is_decoded(
@@ -227,6 +263,7 @@ def test_a_preconditioned_velocity_loss_is_measured_in_units_of_what_is_left(
         settings = params.flow.model_copy(
             update={
                 "posterior": "mode",
+                "ignored": "supervised",
                 "preconditioning": Preconditioning(samples=1, loss_power=power),
             }
         )

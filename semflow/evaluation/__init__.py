@@ -1,0 +1,1 @@
+"""Both directions of a checkpoint over the val split."""

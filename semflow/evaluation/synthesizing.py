@@ -1,0 +1,165 @@
+"""Synthesis over val samples: distances to real images, round trips and diversity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from semflow.evaluation.batches import ValSamples
+from semflow.evaluation.segmenting import Score
+from semflow.metrics.confusion import ConfusionMatrix
+from semflow.metrics.distribution import FeatureMoments, frechet_distance, kernel_distance
+from semflow.networks.latents import to_unit_range
+from semflow.params.measuring import Evaluate
+from semflow.perturbation import draw_noise
+from semflow.pipeline import SemFlowPipeline
+from semflow.results import Synthesis, Synthesizing
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The fixed networks that synthesized images are judged by.
+
+    Args:
+        features: (N, 3, H, W) uint8 -> (N, D).
+        perceptual: two (N, 3, H, W) in [-1, 1] -> (N,).
+        unet: the independent segmenter for the round trip.
+    """
+
+    features: nn.Module
+    perceptual: nn.Module
+    unet: Score
+
+
+@dataclass
+class FeatureSet:
+    """Features of one set of images: their moments and the vectors themselves."""
+
+    vectors: list[Tensor] = field(default_factory=list)
+
+    def update(self, features: Tensor) -> None:
+        """Adds (N, D)."""
+        self.vectors.append(features)
+
+    def frechet(self, other: FeatureSet) -> float:
+        """Frechet distance to another set."""
+        return frechet_distance(_moments(self), _moments(other))
+
+    def kernel(self, other: FeatureSet) -> float:
+        """Kernel distance to another set."""
+        return kernel_distance(torch.cat(self.vectors), torch.cat(other.vectors))
+
+
+def measure_synthesis(
+    pipeline: SemFlowPipeline,
+    judges: Judges,
+    tested: ValSamples,
+    reference: ValSamples,
+    params: Evaluate,
+) -> Synthesis:
+    """The flow by numbers of steps, the real/real floor and the diversity of its syntheses.
+
+    Args:
+        pipeline: the checkpoint, on its device.
+        judges: what syntheses are judged by.
+        tested: whose labels are synthesized.
+        reference: the real images they are compared with.
+        params: the numbers of steps, seeds and labels.
+    """
+    real, floor = (real_features(judges, samples) for samples in (reference, tested))
+    by_steps = {
+        num_steps: _synthesizing(pipeline, judges, tested, real, num_steps, params.seed)
+        for num_steps in params.synthesis_steps
+    }
+    height, width = pipeline.config.image_size
+    return Synthesis(
+        samples=len(tested),
+        steps=pipeline.config.synthesize_steps,
+        reference_samples=len(reference),
+        resolution=(height, width),
+        floor_fd_mobilenetv2=floor.frechet(real),
+        floor_kd_mobilenetv2=floor.kernel(real),
+        diversity_st_lpips=_diversity(pipeline, judges, tested, params),
+        roundtrip_miou=by_steps[pipeline.config.synthesize_steps].roundtrip_miou_unet,
+        by_steps=by_steps,
+    )
+
+
+def real_features(judges: Judges, samples: ValSamples) -> FeatureSet:
+    """Features of the samples' own images."""
+    found = FeatureSet()
+    for batch in samples.batches("real features"):
+        found.update(judges.features(batch.image.permute(0, 3, 1, 2)))
+    return found
+
+
+def _synthesizing(
+    pipeline: SemFlowPipeline,
+    judges: Judges,
+    tested: ValSamples,
+    real: FeatureSet,
+    num_steps: int,
+    seed: int,
+) -> Synthesizing:
+    features, distances = FeatureSet(), []
+    by_unet = ConfusionMatrix(pipeline.palette.num_classes)
+    by_itself = ConfusionMatrix(pipeline.palette.num_classes)
+    start = 0
+    for batch in tested.batches(f"synthesize, {num_steps} steps"):
+        items = range(start, start + len(batch.label))
+        start = items.stop
+        made = synthesize(pipeline, batch.label, items, seed, num_steps)
+        features.update(judges.features(made.permute(0, 3, 1, 2).cpu()))
+        distances.append(judges.perceptual(to_unit_range(made.cpu()), to_unit_range(batch.image)))
+        by_unet.update(judges.unet(made).argmax(dim=1).cpu(), batch.label)
+        by_itself.update(pipeline.segment_batch(made).cpu(), batch.label)
+    return Synthesizing(
+        fd_mobilenetv2=features.frechet(real),
+        kd_mobilenetv2=features.kernel(real),
+        st_lpips_to_truth=float(torch.cat(distances).mean()),
+        roundtrip_miou_unet=by_unet.miou,
+        roundtrip_miou_semflow=by_itself.miou,
+    )
+
+
+def _diversity(
+    pipeline: SemFlowPipeline, judges: Judges, tested: ValSamples, params: Evaluate
+) -> float:
+    """Mean ST-LPIPS between neighbouring samples of one label: 0 where a seed changes nothing."""
+    distances = []
+    for batch in tested.thinned(params.diversity_labels).batches("diversity"):
+        items = range(len(batch.label))
+        samples = [
+            to_unit_range(synthesize(pipeline, batch.label, items, seed, None).cpu())
+            for seed in range(params.diversity_samples)
+        ]
+        for a, b in pairwise(samples):
+            distances.append(judges.perceptual(a, b))
+    return float(torch.cat(distances).mean())
+
+
+def synthesize(
+    pipeline: SemFlowPipeline, label: Tensor, items: range, seed: int, num_steps: int | None
+) -> Tensor:
+    """Labels (N, H, W) uint8 -> images (N, H, W, 3) uint8.
+
+    Args:
+        pipeline: the checkpoint.
+        label: ids at the size of training.
+        items: numbers of the samples, which their noise follows from.
+        seed: of the noise.
+        num_steps: solver steps; the checkpoint's default where None.
+    """
+    masks = torch.from_numpy(pipeline.palette.colorize(label.numpy())).to(pipeline.device)
+    noise = draw_noise(items, label.shape[1:], seed, pipeline.palette.grain).to(pipeline.device)
+    return pipeline.synthesize_batch(masks, noise, num_steps)
+
+
+def _moments(features: FeatureSet) -> FeatureMoments:
+    moments = FeatureMoments(features.vectors[0].shape[1])
+    for vectors in features.vectors:
+        moments.update(vectors)
+    return moments

@@ -1,0 +1,48 @@
+"""A look at the model while it trains: the same val samples, both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from semflow.perturbation import draw_noise
+from semflow.pictures import picture_grid
+from semflow.pipeline import SemFlowPipeline
+from semflow.shards.tar import ShardFolder, png_pixels
+
+GRID_SAMPLES = 8
+
+
+class SampleGrid:
+    """The same val samples with the same noise, both ways, as training goes on."""
+
+    def __init__(self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path) -> None:
+        self._pipeline = pipeline
+        self._folder = folder
+        chosen = np.linspace(0, len(pixels) - 1, min(GRID_SAMPLES, len(pixels))).astype(int)
+        self._images = [png_pixels(pixels.read(int(i), "image.png")) for i in chosen]
+        self._labels = [png_pixels(pixels.read(int(i), "label.png")) for i in chosen]
+
+    def save(self, step: int) -> None:
+        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized."""
+        pipeline = self._pipeline
+        colors = np.asarray(pipeline.config.class_colors, np.uint8)
+        device = pipeline.device
+        images = torch.from_numpy(np.stack(self._images)).to(device)
+        masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
+        grain = pipeline.palette.grain
+        noise = draw_noise(range(len(masks)), masks.shape[1:3], 0, grain).to(device)
+        segmented = pipeline.segment_batch(images).cpu().numpy()
+        synthesized = pipeline.synthesize_batch(masks, noise).cpu().numpy()
+        rows = [
+            self._images,
+            [colors[label] for label in self._labels],
+            [colors[label] for label in segmented],
+            list(synthesized),
+        ]
+        path = self._folder / "samples" / f"{step:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture_grid(rows)).save(path)
