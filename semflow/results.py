@@ -66,7 +66,8 @@ class Synthesizing(Result):
 class Synthesis(Result):
     """The flow as a synthesizer.
 
-    floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances for as many real images.
+    floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances between two sets of real images
+        with nothing in common, of floor_samples each.
     diversity_st_lpips: mean distance between two syntheses of one label; higher is more diverse.
     roundtrip_miou: by the independent U-Net, with the checkpoint's default number of steps.
     """
@@ -75,6 +76,7 @@ class Synthesis(Result):
     steps: int
     reference_samples: int
     resolution: tuple[int, int]
+    floor_samples: int
     floor_fd_mobilenetv2: float
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float

@@ -4,7 +4,7 @@ from semflow.networks.sources import obtain_autoencoder
 from semflow.params import DatasetParams
 from semflow.params.networks import ScratchAutoencoder
 from semflow.training.autoencoder import train_autoencoder
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -17,4 +17,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

@@ -3,7 +3,7 @@
 from semflow.files import whole_folder
 from semflow.networks.sources import load_autoencoder, obtain_backbone
 from semflow.params import DatasetParams
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -16,4 +16,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

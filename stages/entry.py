@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from semflow.errors import UserError
+from semflow.files import read_json, write_json
 from semflow.params import DatasetParams, read_params
 
 
@@ -29,24 +32,55 @@ class Folders:
         self.segmentation_curve = Path("reports") / dataset / "segmentation_by_steps.json"
         self.synthesis_curve = Path("reports") / dataset / "synthesis_by_steps.json"
         self.report = Path("reports") / dataset / "index.html"
+        self.runtime = Path("reports") / dataset / "runtime.json"
 
 
 def run(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
-    """Runs a stage for the data set named on the command line."""
+    """Runs a stage for the data set named on the command line; all ranks of a launch run it."""
 
     def named() -> None:
         if len(sys.argv) != 2:
-            raise UserError(f"usage: python -m stages.{Path(sys.argv[0]).stem} DATASET")
+            raise UserError(f"usage: python -m stages.{_name()} DATASET")
         dataset = sys.argv[1]
-        stage(dataset, read_params().dataset(dataset), Folders(dataset))
+        folders = Folders(dataset)
+        started = time.monotonic()
+        stage(dataset, read_params().dataset(dataset), folders)
+        if _is_first_rank():
+            note_runtime(folders.runtime, _name(), time.monotonic() - started)
 
-    run_plain(named)
+    _say_mistakes(named)
+
+
+def run_once(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
+    """Runs a stage that shares no work between ranks: of a launch, the first one does it all."""
+    if _is_first_rank():
+        run(stage)
 
 
 def run_plain(stage: Callable[[], None]) -> None:
-    """Runs a stage that belongs to no data set."""
+    """Runs a stage that belongs to no data set, once like `run_once`."""
+    if _is_first_rank():
+        _say_mistakes(stage)
+
+
+def note_runtime(path: Path, stage: str, seconds: float) -> None:
+    """Notes how long a stage took the last time it ran; nothing depends on the file."""
+    known = read_json(path) if path.exists() else {}
+    write_json(path, {**known, stage: {"seconds": round(seconds, 1)}})
+
+
+def _say_mistakes(stage: Callable[[], None]) -> None:
     try:
         stage()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _name() -> str:
+    return Path(sys.argv[0]).stem
+
+
+def _is_first_rank() -> bool:
+    # torchrun and accelerate's launcher number the processes of a launch so.
+    return os.environ.get("RANK", "0") == "0"

@@ -3,7 +3,7 @@
 from semflow.evaluation.evaluate import evaluate
 from semflow.params import DatasetParams
 from semflow.results import write_curves, write_metrics
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -20,4 +20,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

@@ -6,7 +6,7 @@ from semflow.params import DatasetParams
 from semflow.provenance import provenance_of
 from semflow.scratch import held, scratch_path
 from semflow.shards.indexing import write_index
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -21,4 +21,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

@@ -2,7 +2,7 @@
 
 from semflow.params import DatasetParams
 from semflow.report.page import write_report
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -11,4 +11,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

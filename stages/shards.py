@@ -8,7 +8,7 @@ from semflow.provenance import provenance_of
 from semflow.scratch import held, scratch_path
 from semflow.shards.index import read_index
 from semflow.shards.pixels import PixelWork, write_pixel_shards
-from stages.entry import Folders, run
+from stages.entry import Folders, run_once
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
@@ -26,4 +26,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_once(main)

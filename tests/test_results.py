@@ -10,7 +10,9 @@ def test_curves_are_rows_in_the_order_of_steps_with_the_numbers_of_the_metrics(
     tmp_path: Path,
 ) -> None:
     segmenting = {
-        steps: Segmenting(miou=1 / steps, pixel_accuracy=0.5, iou_per_class=[None])
+        steps: Segmenting(
+            miou=1 / steps, miou_without_background=None, pixel_accuracy=0.5, iou_per_class=[None]
+        )
         for steps in (25, 2, 10)
     }
     synthesizing = {
@@ -29,6 +31,7 @@ def test_curves_are_rows_in_the_order_of_steps_with_the_numbers_of_the_metrics(
             samples=1,
             steps=2,
             miou=0.5,
+            miou_without_background=None,
             pixel_accuracy=0.5,
             oracle_miou=1,
             oracle_pixel_accuracy=1,
@@ -38,6 +41,7 @@ def test_curves_are_rows_in_the_order_of_steps_with_the_numbers_of_the_metrics(
             samples=1,
             steps=1,
             reference_samples=1,
+            floor_samples=1,
             resolution=(8, 8),
             floor_fd_mobilenetv2=0,
             floor_kd_mobilenetv2=0,

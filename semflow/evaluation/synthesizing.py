@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from semflow.evaluation.batches import ValSamples
+from semflow.evaluation.batches import Chosen, ValSamples
 from semflow.evaluation.segmenting import Score
 from semflow.metrics.confusion import ConfusionMatrix
 from semflow.metrics.distribution import FeatureMoments, frechet_distance, kernel_distance
@@ -54,22 +54,21 @@ class FeatureSet:
 
 
 def measure_synthesis(
-    pipeline: SemFlowPipeline,
-    judges: Judges,
-    tested: ValSamples,
-    reference: ValSamples,
-    params: Evaluate,
+    pipeline: SemFlowPipeline, judges: Judges, chosen: Chosen, params: Evaluate
 ) -> Synthesis:
     """The flow by numbers of steps, the real/real floor and the diversity of its syntheses.
 
     Args:
         pipeline: the checkpoint, on its device.
         judges: what syntheses are judged by.
-        tested: whose labels are synthesized.
-        reference: the real images they are compared with.
+        chosen: whose labels are synthesized, and what they are compared with.
         params: the numbers of steps, seeds and labels.
     """
-    real, floor = (real_features(judges, samples) for samples in (reference, tested))
+    tested = chosen.tested
+    floor = [real_features(judges, samples) for samples in chosen.floor]
+    # The second half of the floor is the reference where references are others.
+    same = chosen.reference.positions == chosen.floor[1].positions
+    real = floor[1] if same else real_features(judges, chosen.reference)
     by_steps = {
         num_steps: _synthesizing(pipeline, judges, tested, real, num_steps, params.seed)
         for num_steps in params.synthesis_steps
@@ -78,10 +77,11 @@ def measure_synthesis(
     return Synthesis(
         samples=len(tested),
         steps=pipeline.config.synthesize_steps,
-        reference_samples=len(reference),
+        reference_samples=len(chosen.reference),
+        floor_samples=len(chosen.floor[0]),
         resolution=(height, width),
-        floor_fd_mobilenetv2=floor.frechet(real),
-        floor_kd_mobilenetv2=floor.kernel(real),
+        floor_fd_mobilenetv2=floor[0].frechet(floor[1]),
+        floor_kd_mobilenetv2=floor[0].kernel(floor[1]),
         diversity_st_lpips=_diversity(pipeline, judges, tested, params),
         roundtrip_miou=by_steps[pipeline.config.synthesize_steps].roundtrip_miou_unet,
         by_steps=by_steps,

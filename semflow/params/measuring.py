@@ -14,6 +14,9 @@ class Evaluate(Block):
 
     seed: Seed
     samples: Positive = Field(description="val samples, spread evenly; all where fewer exist")
+    reference: Literal["own", "other"] = Field(
+        description="real images compared with: the labels' own (the field's habit), or others"
+    )
     batch_size: Positive
     upsampling: Literal["nearest", "bilinear"] = Field(
         description="to the raw label's size: of the label ids, or of the scores of each class"

@@ -60,7 +60,9 @@ class Content:
         dataset: its name.
         params: the data set's block.
         metrics: what the evaluation found.
-        class_colors: K display colours, grey levels, in class order.
+        class_colors: K display colours, grey levels, in class order; the data set's own.
+        anchors: K colours of the classes in the flow, grey levels.
+        ignore_color: of pixels without a class in the flow, grey levels.
         train_samples: samples of the train split.
         val_samples: samples of the validation split.
         weights: files of the checkpoint.
@@ -72,6 +74,8 @@ class Content:
     params: DatasetParams
     metrics: Metrics
     class_colors: tuple[Color, ...]
+    anchors: tuple[Color, ...]
+    ignore_color: Color
     train_samples: int
     val_samples: int
     weights: tuple[WeightFile, ...]
@@ -80,6 +84,14 @@ class Content:
 
     def color_table(self) -> NDArray[np.uint8]:
         """(256, 3) uint8: display colours by label id."""
-        table = np.full((256, 3), NO_CLASS_COLOR, np.uint8)
-        table[: len(self.class_colors)] = self.class_colors
-        return table
+        return _table(self.class_colors, NO_CLASS_COLOR)
+
+    def anchor_table(self) -> NDArray[np.uint8]:
+        """(256, 3) uint8: the flow's own colours by label id."""
+        return _table(self.anchors, self.ignore_color)
+
+
+def _table(colors: tuple[Color, ...], no_class: Color) -> NDArray[np.uint8]:
+    table = np.full((256, 3), no_class, np.uint8)
+    table[: len(colors)] = colors
+    return table

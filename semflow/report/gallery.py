@@ -78,17 +78,28 @@ def _legend(content: Content) -> Markup:
 
 
 def _example(example: Example, content: Content) -> Markup:
-    names, colors = content.metrics.classes, content.color_table()
+    names, colors, anchors = content.metrics.classes, content.color_table(), content.anchor_table()
     right = agreement(example.segmentation, example.label)
     agreed = f"{NOTHING if right is None else with_percent(right)} right"
     cells = [
         _cell("Image", picture(example.image, f"Image {example.key}")),
         _cell("Label", picture(colors[example.label], f"Label: {described(example.label, names)}")),
         _cell(
+            join(["Label", small("in the flow's colours")]),
+            picture(anchors[example.label], f"The label of {example.key} as a pseudo-mask"),
+        ),
+        _cell(
             join(["Segmentation", small(agreed)]),
             picture(
                 colors[example.segmentation],
                 f"Segmentation: {described(example.segmentation, names)}",
+            ),
+        ),
+        _cell(
+            join(["Segmentation", small("in the flow's colours")]),
+            picture(
+                anchors[example.segmentation],
+                f"The segmentation of {example.key} as a pseudo-mask",
             ),
         ),
         *(

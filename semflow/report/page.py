@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from semflow.files import write_text
 from semflow.params import DatasetParams
 from semflow.pipeline import load_pipeline
 from semflow.provenance import read_provenance
-from semflow.report.content import Content
+from semflow.report.content import Color, Content
 from semflow.report.examples import make_examples
 from semflow.report.render import render_page
 from semflow.report.weights import weight_files
@@ -52,7 +53,9 @@ def write_report(
         dataset,
         params,
         metrics,
-        class_colors=tuple((r, g, b) for r, g, b in pipeline.config.class_colors),
+        class_colors=tuple(map(_color, pipeline.config.class_colors)),
+        anchors=tuple(map(_color, pipeline.config.anchors)),
+        ignore_color=_color(pipeline.config.ignore_color),
         train_samples=len(read_manifest(pixels / "train")),
         val_samples=len(val),
         weights=weight_files(pipeline_folder),
@@ -60,3 +63,8 @@ def write_report(
         examples=make_examples(pipeline, ShardFolder(val), params.report),
     )
     write_text(out, render_page(content))
+
+
+def _color(levels: Sequence[float]) -> Color:
+    red, green, blue = (round(level) for level in levels)
+    return red, green, blue

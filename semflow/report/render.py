@@ -47,7 +47,6 @@ def render_page(content: Content) -> str:
 
 
 def _head(content: Content) -> Markup:
-    pictures = 3 + len(content.params.report.seeds)
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -56,7 +55,7 @@ def _head(content: Content) -> Markup:
         element("title", f"SemFlow on {content.dataset}"),
         # An empty icon keeps browsers from asking a server for one.
         element("link", rel="icon", href="data:,"),
-        element("style", Markup(f"{STYLE}:root {{ --pictures: {pictures}; }}\n")),
+        element("style", Markup(STYLE)),
     )
 
 

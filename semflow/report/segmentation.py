@@ -18,7 +18,7 @@ from semflow.report.markup import (
     table,
 )
 from semflow.report.texts import BASELINES, MIOU, ORACLE
-from semflow.results import Metrics, Segmenting
+from semflow.results import Metrics, Segmentation, Segmenting
 
 
 def baseline_name(name: str) -> str:
@@ -93,11 +93,19 @@ def _finding(metrics: Metrics) -> str:
         f"On {counted(found.samples, 'validation image')} SemFlow reaches an mIoU of "
         f"{with_percent(found.miou)} with its default of {counted(found.steps, 'step')}"
         + (f": {others}." if others else ".")
+        + _without_background(found)
     )
     if len(found.by_steps) == 1:
         return spoken
     best = max(found.by_steps, key=lambda steps: (round(found.by_steps[steps].miou, 3), -steps))
     return f"{spoken} Of the numbers of steps measured, {count(best)} gives the highest mIoU."
+
+
+def _without_background(found: Segmentation) -> str:
+    if found.miou_without_background is None:
+        return ""
+    value = with_percent(found.miou_without_background)
+    return f" Without the background class, as some papers count, it is {value}."
 
 
 def _in_sentence(name: str) -> str:

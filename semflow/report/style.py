@@ -96,7 +96,7 @@ ul.classes { display: flex; flex-wrap: wrap; gap: 0.3rem 1.25rem; list-style: no
 ul.classes li { display: inline-flex; align-items: center; gap: 0.45rem; }
 .swatch { width: 1rem; height: 1rem; border: 1px solid var(--muted); border-radius: 2px; }
 .example h3 { margin: 1.5rem 0 0.4rem; font-weight: 400; color: var(--muted); }
-.cells { display: grid; grid-template-columns: repeat(var(--pictures), 1fr); gap: 0.75rem; }
+.cells { display: grid; grid-template-columns: repeat(5, 1fr); gap: 0.75rem; }
 .cells figure { margin: 0; }
 .cells img { display: block; width: 100%; height: auto; image-rendering: pixelated; }
 .cells img { border: 1px solid var(--line); }

@@ -26,7 +26,7 @@ def synthesis_section(content: Content) -> Markup:
     return element(
         "section",
         element("h2", "Synthesis"),
-        paragraphs(_finding(metrics), _protocol(metrics)),
+        paragraphs(_finding(metrics), _protocol(content)),
         _table(metrics),
         element("div", _curve(metrics), _diversity(content), class_="beside"),
         element("h3", "What these measure, and what they do not"),
@@ -46,19 +46,21 @@ def _finding(metrics: Metrics) -> str:
     write = fd_writer(metrics)
     return (
         f"With its default of {counted(found.steps, 'step')} SemFlow's syntheses lie at an "
-        f"FD-MobileNetV2 of {write(default.fd_mobilenetv2)}; as many real images lie at "
+        f"FD-MobileNetV2 of {write(default.fd_mobilenetv2)}; real images lie at "
         f"{write(found.floor_fd_mobilenetv2)}, the floor. Segmented again by the U-Net, they "
         f"match their labels with an mIoU of {with_percent(found.roundtrip_miou)}."
     )
 
 
-def _protocol(metrics: Metrics) -> str:
-    found = metrics.synthesis
+def _protocol(content: Content) -> str:
+    found = content.metrics.synthesis
+    others = "" if content.params.evaluate.reference == "own" else "other "
     return (
         f"One synthesis for each of {counted(found.samples, 'validation label')}, compared with "
-        f"{count(found.reference_samples)} other real validation images, all at "
-        f"{size(found.resolution)}. The floor compares the {count(found.samples)} labels' own "
-        "images with the same reference, and so says how far apart real images are."
+        f"{count(found.reference_samples)} {others}real validation images, all at "
+        f"{size(found.resolution)}. The floor compares two sets of "
+        f"{count(found.floor_samples)} real images with nothing in common, and so says how far "
+        "apart real images are."
     )
 
 
@@ -101,7 +103,7 @@ def _scores(metrics: Metrics, result: Synthesizing) -> list[str]:
 
 def _floor(metrics: Metrics) -> Row:
     unet = metrics.baselines.get("unet")
-    remark = small("Against other real images; the mIoUs are of their plain segmentation")
+    remark = small("Two sets of them; the mIoUs are of their plain segmentation")
     cells = [
         fd_writer(metrics)(metrics.synthesis.floor_fd_mobilenetv2),
         _kd_writer(metrics)(metrics.synthesis.floor_kd_mobilenetv2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 from dvclive.live import Live
@@ -42,10 +43,14 @@ class TrainingLog:
         for line in kept:
             self._write(int(line.pop("step")), line)
         self._flush()
+        self._last = (step, time.monotonic())
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Appends the values of a step."""
-        self._write(step, values)
+        """Appends the values of a step, and the steps a second since the last line."""
+        before, then = self._last
+        self._last = (step, time.monotonic())
+        speed = (step - before) / max(self._last[1] - then, 1e-9)
+        self._write(step, {**values, "steps_per_second": speed})
         self._flush()
 
     def _write(self, step: int, values: dict[str, float]) -> None:

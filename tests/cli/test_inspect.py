@@ -23,7 +23,12 @@ from semflow.results import (
 @pytest.fixture
 def metrics() -> Metrics:
     """Numbers that can be told apart."""
-    segmenting = Segmenting(miou=0.25, pixel_accuracy=0.5, iou_per_class=[0.1, None, 0.2, 0.3])
+    segmenting = Segmenting(
+        miou=0.25,
+        miou_without_background=None,
+        pixel_accuracy=0.5,
+        iou_per_class=[0.1, None, 0.2, 0.3],
+    )
     synthesizing = Synthesizing(
         fd_mobilenetv2=1.5,
         kd_mobilenetv2=0.25,
@@ -37,6 +42,7 @@ def metrics() -> Metrics:
             samples=37,
             steps=2,
             miou=0.4375,
+            miou_without_background=None,
             pixel_accuracy=0.75,
             oracle_miou=0.9375,
             oracle_pixel_accuracy=0.96,
@@ -46,6 +52,7 @@ def metrics() -> Metrics:
             samples=37,
             steps=5,
             reference_samples=37,
+            floor_samples=1,
             resolution=(16, 16),
             floor_fd_mobilenetv2=0.5,
             floor_kd_mobilenetv2=0.1,

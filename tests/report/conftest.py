@@ -17,7 +17,9 @@ SYNTHESIZE_STEPS = (1, 5)
 def segmenting(start: float) -> Segmenting:
     """Scores that differ from those of any other start a thousandth or more away."""
     ious: list[float | None] = [start + 0.1 * i for i in range(1, 5)]
-    return Segmenting(miou=start, pixel_accuracy=start + 0.55, iou_per_class=ious)
+    return Segmenting(
+        miou=start, miou_without_background=None, pixel_accuracy=start + 0.55, iou_per_class=ious
+    )
 
 
 def synthesizing(start: float) -> Synthesizing:
@@ -39,6 +41,7 @@ def made_up_metrics() -> Metrics:
             samples=1024,
             steps=2,
             miou=by_steps[2].miou,
+            miou_without_background=None,
             pixel_accuracy=by_steps[2].pixel_accuracy,
             oracle_miou=0.973,
             oracle_pixel_accuracy=0.991,
@@ -48,6 +51,7 @@ def made_up_metrics() -> Metrics:
             samples=1024,
             steps=5,
             reference_samples=1023,
+            floor_samples=1023,
             resolution=(48, 64),
             floor_fd_mobilenetv2=7.77,
             floor_kd_mobilenetv2=-0.0012,
@@ -86,6 +90,8 @@ def content(params: DatasetParams, metrics: Metrics) -> Content:
         params=params,
         metrics=metrics,
         class_colors=COLORS,
+        anchors=tuple((5 * number, 0, 255) for number in range(len(COLORS))),
+        ignore_color=(1, 2, 3),
         train_samples=2000,
         val_samples=2100,
         weights=(WeightFile("unet/weights.safetensors", 1234567, "ab" * 32),),
