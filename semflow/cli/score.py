@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     scores: BaseModel = (
         _segmentation(options) if options.task == "segmentation" else _synthesis(options)
     )
-    print(scores.model_dump_json(indent=2))
+    print(json.dumps(scores.model_dump(mode="json"), indent=2, sort_keys=True, allow_nan=False))
 
 
 def _segmentation(options: argparse.Namespace) -> BaseModel:
