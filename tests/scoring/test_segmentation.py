@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from semflow.datasets.cityscapes import TRAIN_IDS
 from semflow.errors import UserError
 from semflow.scoring.matching import LabelIds
 from semflow.scoring.segmentation import (
@@ -127,6 +128,11 @@ def official_scores(predictions: Path, truths: Sequence[Path]) -> tuple[float, l
     result = official.evaluateImgLists(found, paths, arguments)
     per_class = [result["classScores"][trainId2label[i].name] for i in range(19)]
     return result["averageScoreClasses"], per_class
+
+
+def test_label_ids_become_the_train_ids_of_the_official_tools() -> None:
+    official = {label.id: label.trainId for label in labels if label.id >= 0}
+    assert {raw: TRAIN_IDS[raw] for raw in official} == official
 
 
 @pytest.mark.parametrize("ids", ["cityscapes", "train"])
