@@ -1,4 +1,4 @@
-"""The `semflow` command: segment, synthesize, inspect, use."""
+"""The `semflow` command: segment, synthesize, score, inspect, use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from semflow.errors import UserError
 _COMMANDS = {
     "segment": ("semflow.cli.segment", "label ids and their colours of images"),
     "synthesize": ("semflow.cli.synthesize", "images of label ids"),
+    "score": ("semflow.cli.score", "any system's output folder under the field's protocols"),
     "inspect": ("semflow.cli.inspect", "what a shard folder, checkpoint or report holds"),
     "use": ("semflow.cli.use", "write a recipe of params.yaml into a data set's block"),
 }

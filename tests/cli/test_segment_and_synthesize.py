@@ -204,7 +204,7 @@ def test_an_output_folder_that_is_a_file_is_refused(
     assert semflow_command("segment", checkpoint, "a.png", "--out", "b.png").code == 2
 
 
-@pytest.mark.parametrize("command", ["segment", "synthesize", "inspect", "use"])
+@pytest.mark.parametrize("command", ["segment", "synthesize", "score", "inspect", "use"])
 def test_every_command_has_help(semflow_command: Command, command: str) -> None:
     result = semflow_command(command, "--help")
     assert result.code == 0
@@ -214,4 +214,4 @@ def test_every_command_has_help(semflow_command: Command, command: str) -> None:
 def test_an_unknown_command_is_answered_with_the_known_ones(semflow_command: Command) -> None:
     result = semflow_command("segmnt")
     assert result.code == 2
-    assert "'segment', 'synthesize', 'inspect', 'use'" in result.err
+    assert "'segment', 'synthesize', 'score', 'inspect', 'use'" in result.err

@@ -1,6 +1,7 @@
 """Fixtures of the metric tests: where the weights of the fixed networks lie."""
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,3 +27,17 @@ def weights_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def no_downloads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, whoever opens a socket to another machine fails."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"asked the network: {arguments}")
+
+    def begin() -> None:
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+
+    return begin

@@ -1,0 +1,1 @@
+"""Any system's output folder under the field's protocols."""
