@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semflow.errors import UserError
 from semflow.files import read_json, write_json
+from semflow.scoring.results import InceptionScores
 
 
 class Result(BaseModel):
@@ -69,6 +70,8 @@ class Synthesis(Result):
     floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances between two sets of real images
         with nothing in common, of floor_samples each.
     diversity_st_lpips: mean distance between two syntheses of one label; higher is more diverse.
+    protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
+        null where they were not asked for.
     roundtrip_miou: by the independent U-Net, with the checkpoint's default number of steps.
     """
 
@@ -81,6 +84,7 @@ class Synthesis(Result):
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float
     roundtrip_miou: float
+    protocol: InceptionScores | None
     by_steps: dict[int, Synthesizing]
 
 

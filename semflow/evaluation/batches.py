@@ -47,6 +47,10 @@ class ValSamples:
         """How many samples there are."""
         return len(self.positions)
 
+    def keys(self) -> Iterator[str]:
+        """Their keys in order."""
+        return map(self.folder.key, self.positions)
+
     def batches(self, purpose: str) -> Iterator[Batch]:
         """Reads them in order, behind a progress bar that says what for."""
         starts = range(0, len(self), self.batch_size)

@@ -9,6 +9,7 @@ import torch
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.unet import load_segmenter
 from semflow.evaluation.batches import ValSamples, choose_samples
+from semflow.evaluation.protocol import measure_protocol
 from semflow.evaluation.segmenting import Score, count_pixels, measure_segmentation, segmenting
 from semflow.evaluation.synthesizing import Judges, measure_synthesis
 from semflow.metrics.mobilenet import load_mobilenet_features
@@ -50,10 +51,14 @@ def evaluate(
         unet=segmenters["unet"],
     )
     with torch.no_grad():
+        # First, since a weight file that is missing should not be told after hours.
+        protocol = params.protocol and measure_protocol(
+            pipeline, chosen.tested, params.protocol, params.seed
+        )
         return Metrics(
             classes=list(pipeline.config.class_names),
             segmentation=measure_segmentation(pipeline, chosen.tested, params, background),
-            synthesis=measure_synthesis(pipeline, judges, chosen, params),
+            synthesis=measure_synthesis(pipeline, judges, chosen, params, protocol),
             baselines={
                 name: _measure(name, score, chosen.tested, params, pipeline, background)
                 for name, score in segmenters.items()

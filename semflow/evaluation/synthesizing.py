@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -11,12 +11,16 @@ from torch import Tensor, nn
 from semflow.evaluation.batches import Chosen, ValSamples
 from semflow.evaluation.segmenting import Score
 from semflow.metrics.confusion import ConfusionMatrix
-from semflow.metrics.distribution import FeatureMoments, frechet_distance, kernel_distance
 from semflow.networks.latents import to_unit_range
 from semflow.params.measuring import Evaluate
 from semflow.perturbation import draw_noise
 from semflow.pipeline import SemFlowPipeline
 from semflow.results import Synthesis, Synthesizing
+from semflow.scoring.features import FeatureSet
+from semflow.scoring.results import InceptionScores
+
+# Where the fixed networks of the distances between sets compute.
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -34,27 +38,12 @@ class Judges:
     unet: Score
 
 
-@dataclass
-class FeatureSet:
-    """Features of one set of images: their moments and the vectors themselves."""
-
-    vectors: list[Tensor] = field(default_factory=list)
-
-    def update(self, features: Tensor) -> None:
-        """Adds (N, D)."""
-        self.vectors.append(features)
-
-    def frechet(self, other: FeatureSet) -> float:
-        """Frechet distance to another set."""
-        return frechet_distance(_moments(self), _moments(other))
-
-    def kernel(self, other: FeatureSet) -> float:
-        """Kernel distance to another set."""
-        return kernel_distance(torch.cat(self.vectors), torch.cat(other.vectors))
-
-
 def measure_synthesis(
-    pipeline: SemFlowPipeline, judges: Judges, chosen: Chosen, params: Evaluate
+    pipeline: SemFlowPipeline,
+    judges: Judges,
+    chosen: Chosen,
+    params: Evaluate,
+    protocol: InceptionScores | None,
 ) -> Synthesis:
     """The flow by numbers of steps, the real/real floor and the diversity of its syntheses.
 
@@ -63,6 +52,7 @@ def measure_synthesis(
         judges: what syntheses are judged by.
         chosen: whose labels are synthesized, and what they are compared with.
         params: the numbers of steps, seeds and labels.
+        protocol: the field's distances, where they were asked for.
     """
     tested = chosen.tested
     floor = [real_features(judges, samples) for samples in chosen.floor]
@@ -73,6 +63,7 @@ def measure_synthesis(
         num_steps: _synthesizing(pipeline, judges, tested, real, num_steps, params.seed)
         for num_steps in params.synthesis_steps
     }
+    floor_frechet, floor_kernel = floor[0].distances(floor[1])
     height, width = pipeline.config.image_size
     return Synthesis(
         samples=len(tested),
@@ -80,20 +71,19 @@ def measure_synthesis(
         reference_samples=len(chosen.reference),
         floor_samples=len(chosen.floor[0]),
         resolution=(height, width),
-        floor_fd_mobilenetv2=floor[0].frechet(floor[1]),
-        floor_kd_mobilenetv2=floor[0].kernel(floor[1]),
+        floor_fd_mobilenetv2=floor_frechet,
+        floor_kd_mobilenetv2=floor_kernel,
         diversity_st_lpips=_diversity(pipeline, judges, tested, params),
         roundtrip_miou=by_steps[pipeline.config.synthesize_steps].roundtrip_miou_unet,
+        protocol=protocol,
         by_steps=by_steps,
     )
 
 
 def real_features(judges: Judges, samples: ValSamples) -> FeatureSet:
     """Features of the samples' own images."""
-    found = FeatureSet()
-    for batch in samples.batches("real features"):
-        found.update(judges.features(batch.image.permute(0, 3, 1, 2)))
-    return found
+    images = (batch.image.permute(0, 3, 1, 2) for batch in samples.batches("real features"))
+    return FeatureSet.of(judges.features, images, CPU)
 
 
 def _synthesizing(
@@ -104,7 +94,7 @@ def _synthesizing(
     num_steps: int,
     seed: int,
 ) -> Synthesizing:
-    features, distances = FeatureSet(), []
+    features, distances = [], []
     by_unet = ConfusionMatrix(pipeline.palette.num_classes)
     by_itself = ConfusionMatrix(pipeline.palette.num_classes)
     start = 0
@@ -112,13 +102,14 @@ def _synthesizing(
         items = range(start, start + len(batch.label))
         start = items.stop
         made = synthesize(pipeline, batch.label, items, seed, num_steps)
-        features.update(judges.features(made.permute(0, 3, 1, 2).cpu()))
+        features.append(judges.features(made.permute(0, 3, 1, 2).cpu()))
         distances.append(judges.perceptual(to_unit_range(made.cpu()), to_unit_range(batch.image)))
         by_unet.update(judges.unet(made).argmax(dim=1).cpu(), batch.label)
         by_itself.update(pipeline.segment_batch(made).cpu(), batch.label)
+    frechet, kernel = FeatureSet.from_vectors(torch.cat(features)).distances(real)
     return Synthesizing(
-        fd_mobilenetv2=features.frechet(real),
-        kd_mobilenetv2=features.kernel(real),
+        fd_mobilenetv2=frechet,
+        kd_mobilenetv2=kernel,
         st_lpips_to_truth=float(torch.cat(distances).mean()),
         roundtrip_miou_unet=by_unet.miou,
         roundtrip_miou_semflow=by_itself.miou,
@@ -156,10 +147,3 @@ def synthesize(
     masks = torch.from_numpy(pipeline.palette.colorize(label.numpy())).to(pipeline.device)
     noise = draw_noise(items, label.shape[1:], seed, pipeline.palette.grain).to(pipeline.device)
     return pipeline.synthesize_batch(masks, noise, num_steps)
-
-
-def _moments(features: FeatureSet) -> FeatureMoments:
-    moments = FeatureMoments(features.vectors[0].shape[1])
-    for vectors in features.vectors:
-        moments.update(vectors)
-    return moments

@@ -89,6 +89,11 @@ class ConfusionMatrix:
         """Mean IoU in 0..1 over the classes that are labelled or predicted; nan if none is."""
         return float(self.iou_per_class.nanmean())
 
+    def miou_without(self, class_id: int) -> float:
+        """The same mean over the other classes; the pixels of this one still count as errors."""
+        others = torch.arange(self.num_classes) != class_id
+        return float(self.iou_per_class[others].nanmean())
+
     @property
     def pixel_accuracy(self) -> float:
         """Fraction in 0..1 of the counted pixels that are right; nan if none was counted."""

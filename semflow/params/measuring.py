@@ -9,6 +9,14 @@ from pydantic import Field
 from semflow.params.fields import Block, Positive, Seed, Steps
 
 
+class Protocol(Block):
+    """FID, KID and LPIPS proper, whose weights are the user's own copies: docs/protocols.md."""
+
+    preset: Literal["paper", "sis256", "samples50k"]
+    inception: str = Field(description="path of the Inception weights that FID is defined by")
+    lpips: str = Field(description="path of the AlexNet weights that LPIPS is defined by")
+
+
 class Evaluate(Block):
     """Both directions over the val split."""
 
@@ -25,6 +33,7 @@ class Evaluate(Block):
     synthesis_steps: Steps = Field(description="numbers of solver steps measured")
     diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")
     diversity_labels: Positive = Field(description="labels that diversity is measured on")
+    protocol: Protocol | None = Field(description="null: none of them, and nothing in their place")
 
 
 class Report(Block):

@@ -28,6 +28,7 @@ def synthesis_section(content: Content) -> Markup:
         element("h2", "Synthesis"),
         paragraphs(_finding(metrics), _protocol(content)),
         _table(metrics),
+        *_field_table(metrics),
         element("div", _curve(metrics), _diversity(content), class_="beside"),
         element("h3", "What these measure, and what they do not"),
         _glossary(),
@@ -87,6 +88,34 @@ def _table(metrics: Metrics) -> Markup:
         ],
         [rows, [_floor(metrics)]],
     )
+
+
+def _field_table(metrics: Metrics) -> list[Markup]:
+    """FID, KID and LPIPS proper, where they were measured, with all that they depend on."""
+    found = metrics.synthesis.protocol
+    if found is None:
+        return []
+    record = found.protocol
+    head = (
+        f"Preset {record.preset}: {counted(record.fake, 'image')} against "
+        f"{counted(record.real, 'photo')} at {size(record.resolution)}, "
+        f"{counted(metrics.synthesis.steps, 'step')}"
+    )
+    scores = [found.fid, found.kid, found.lpips_gt, found.lpips_div]
+    floors = [found.floor_fid, found.floor_kid, None, None]
+    columns = [
+        "Images",
+        column_head("FID", "lower is better"),
+        column_head("KID", "lower is better"),
+        column_head("LPIPS to the photo", "lower is closer"),
+        column_head("LPIPS between samples", "higher is more diverse"),
+    ]
+    rows = [Row("Syntheses", _plain(scores)), Row("Floor: two halves of the photos", _plain(floors))]
+    return [table(head, columns, [rows])]
+
+
+def _plain(values: list[float | None]) -> list[str]:
+    return [NOTHING if value is None else f"{value:.4g}" for value in values]
 
 
 def _scores(metrics: Metrics, result: Synthesizing) -> list[str]:

@@ -41,6 +41,11 @@ class FeatureSet:
         """Passes over batches (N, 3, H, W) uint8, at least one, holding one at a time."""
         with torch.no_grad():
             vectors = torch.cat([network(batch.to(device)).cpu() for batch in batches])
+        return cls.from_vectors(vectors)
+
+    @classmethod
+    def from_vectors(cls, vectors: Tensor) -> FeatureSet:
+        """From features (N, D)."""
         moments = FeatureMoments(vectors.shape[1])
         moments.update(vectors)
         return cls(vectors, moments)

@@ -128,15 +128,13 @@ def score_segmentation(
 def _scores(
     confusion: ConfusionMatrix, background: int | None, images: int, ignored: Ignored
 ) -> SegmentationScores:
-    iou = confusion.iou_per_class
-    foreground = torch.arange(confusion.num_classes) != background
     return SegmentationScores(
         miou=_number(confusion.miou),
         miou_without_background=(
-            None if background is None else _number(float(iou[foreground].nanmean()))
+            None if background is None else _number(confusion.miou_without(background))
         ),
         pixel_accuracy=_number(confusion.pixel_accuracy),
-        iou_per_class=[_number(value) for value in iou.tolist()],
+        iou_per_class=[_number(value) for value in confusion.iou_per_class.tolist()],
         images=images,
         num_classes=confusion.num_classes,
         ignored=ignored,
