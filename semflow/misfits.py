@@ -60,6 +60,8 @@ def _place(loc: Sequence[int | str], values: Any, kind: str) -> Iterator[int | s
 def _known_keys(path: Sequence[Any], values: Any, model: Any) -> list[str]:
     for part in path:
         values = values[part]
+        if isinstance(part, int):
+            continue  # an item of a list, whose model came with the list
         annotation = model.model_fields[part].annotation
         members = getattr(annotation, "__args__", (annotation,))
         model = next(member for member in members if _fits(member, values))
