@@ -45,7 +45,7 @@ def read_pair(image: Path, label: Path) -> tuple[NDArray[np.uint8], NDArray[np.u
     Raises:
         UnreadableSample: as `read_image` and `read_label`, or the two differ in size.
     """
-    pixels, ids = read_image(image), read_label(label)
+    ids, pixels = read_label(label), read_image(image)
     if pixels.shape[:2] != ids.shape:
         raise UnreadableSample(f"image is {pixels.shape[:2]} but its label {ids.shape}")
     return pixels, ids
