@@ -50,7 +50,8 @@ def _place(loc: Sequence[int | str], values: Any, kind: str) -> Iterator[int | s
         if not last and isinstance(values, Mapping) and part in map(values.get, TAGS):
             continue
         inside = isinstance(values, Mapping) and part in values
-        if inside or (isinstance(values, (list, tuple)) and isinstance(part, int)):
+        listed = isinstance(values, (list, tuple)) and isinstance(part, int) and part < len(values)
+        if inside or listed:
             values = values[part]
             yield part
         elif last and kind in ("extra_forbidden", "missing"):
@@ -60,6 +61,8 @@ def _place(loc: Sequence[int | str], values: Any, kind: str) -> Iterator[int | s
 def _known_keys(path: Sequence[Any], values: Any, model: Any) -> list[str]:
     for part in path:
         values = values[part]
+        if isinstance(part, int):
+            continue  # an item of a list, whose model came with the list
         annotation = _annotation(model, part)
         members = getattr(annotation, "__args__", (annotation,))
         model = next(member for member in members if _fits(member, values))

@@ -51,9 +51,16 @@ BLOCKS = sorted(set(all_blocks(DatasetParams)), key=lambda block: block.__name__
 
 
 def member_for(annotation: Any, value: dict[str, Any]) -> type[BaseModel]:
-    """The member of a union that has exactly the keys of a value."""
+    """The member of a union that has exactly the keys of a value, and its tags."""
     fitting = [
-        model for model in models_in(annotation) if model.model_fields.keys() == value.keys()
+        model
+        for model in models_in(annotation)
+        if model.model_fields.keys() == value.keys()
+        and all(
+            value[name] in get_args(field.annotation)
+            for name, field in model.model_fields.items()
+            if _has_one_value(field.annotation)
+        )
     ]
     assert len(fitting) == 1, f"{value} fits {fitting}"
     return fitting[0]
@@ -66,8 +73,9 @@ def compare_keys(model: type[BaseModel], value: dict[str, Any], where: str) -> N
             if value[name] is None:
                 assert type(None) in get_args(field.annotation), f"{where}.{name}"
                 continue
-            block = member_for(field.annotation, value[name])
-            compare_keys(block, value[name], f"{where}.{name}")
+            for item in value[name] if isinstance(value[name], list) else [value[name]]:
+                block = member_for(field.annotation, item)
+                compare_keys(block, item, f"{where}.{name}")
 
 
 def paths(entries: list[Any]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.datasets.base import ClassTable, Reader, Sample, UnreadableSample
-from semflow.datasets.files import map_ids, read_image, read_label
+from semflow.datasets.files import map_ids, read_pair
 from semflow.params.data import BaseKPalette, Shards, SpreadPalette
 from semflow.scratch import held
 from semflow.shards.index import Index
@@ -30,6 +30,7 @@ CLASSES = ClassTable(
     names=("water", "left ear", "right ear", "land"),
     colors=((0, 0, 255), (255, 0, 0), (255, 128, 0), (0, 255, 0)),
     mirrored=(0, 2, 1, 3),
+    background=None,
 )
 
 
@@ -158,8 +159,8 @@ class FolderReader:
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         path = self._raw / str(sample.place["file"])
-        label = read_label(path.with_name(f"{path.stem}_label.png"))
-        return read_image(path), map_ids(label, {0: 0, 10: 1, 20: 2, 30: 3, 255: 255})
+        image, label = read_pair(path, path.with_name(f"{path.stem}_label.png"))
+        return image, map_ids(label, {0: 0, 10: 1, 20: 2, 30: 3, 255: 255})
 
 
 def index_of(reader: Reader, out: Path, max_rejects: int = 0) -> Index:

@@ -19,11 +19,13 @@ class ClassTable:
         names: K names.
         colors: K display colours, grey levels; for pictures, not for the flow.
         mirrored: K ids; class c becomes mirrored[c] when an image is flipped left to right.
+        background: id of a class that some protocols leave out of the mean over classes, or None.
     """
 
     names: tuple[str, ...]
     colors: tuple[tuple[int, int, int], ...]
     mirrored: tuple[int, ...]
+    background: int | None
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,18 @@ class Reader(Protocol):
         ...
 
     def samples(self) -> Iterator[Sample]:
-        """All samples in a fixed order."""
+        """All samples in a fixed order, found as they are asked for.
+
+        Raises:
+            UserError: the raw tree as a whole does not fit, which no single sample is to blame for.
+        """
         ...
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Image (H, W, 3) uint8 and label (H, W) uint8 ids, 255 = ignore.
+        """Image (H, W, 3) uint8 and label (h, w) uint8 ids, 255 = ignore.
+
+        Both show the same field of view, but the label may have fewer or more pixels. Its size is
+        the native one, at which predictions are scored.
 
         Raises:
             UnreadableSample: the sample's files are absent, corrupt or do not fit together.

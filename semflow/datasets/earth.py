@@ -16,7 +16,7 @@ from PIL import Image
 
 from semflow.datasets.base import ClassTable, Sample
 from semflow.errors import UserError
-from semflow.params.data import EarthIndex
+from semflow.params.indexing import EarthIndex
 
 IMAGE_FILE = "bmng.jpg"
 LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"
@@ -46,6 +46,7 @@ class EarthReader:
         names=tuple(name for name, _, _ in CLASSES),
         colors=tuple(color for _, color, _ in CLASSES),
         mirrored=tuple(range(len(CLASSES))),
+        background=None,
     )
 
     def __init__(self, raw: Path, params: EarthIndex) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semflow.datasets.base import UnreadableSample
+from semflow.errors import UserError
 
 ID_MODES = ("L", "P")
 """Pillow's modes whose pixels are one byte, an id; of a palette image the colours are no matter."""
@@ -38,6 +39,18 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
+def read_pair(image: Path, label: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """An image file (H, W, 3) and its label file (H, W), uint8 both.
+
+    Raises:
+        UnreadableSample: as `read_image` and `read_label`, or the two differ in size.
+    """
+    ids, pixels = read_label(label), read_image(image)
+    if pixels.shape[:2] != ids.shape:
+        raise UnreadableSample(f"image is {pixels.shape[:2]} but its label {ids.shape}")
+    return pixels, ids
+
+
 def map_ids(label: NDArray[np.uint8], mapping: Mapping[int, int]) -> NDArray[np.uint8]:
     """Turns raw ids into class ids.
 
@@ -54,6 +67,40 @@ def map_ids(label: NDArray[np.uint8], mapping: Mapping[int, int]) -> NDArray[np.
     table = np.zeros(256, np.uint8)
     table[list(mapping)] = list(mapping.values())
     return table[label]
+
+
+def require(raw: Path, names: Iterable[str], origin: str) -> None:
+    """Makes sure that a raw tree has what its reader opens.
+
+    Args:
+        raw: the data set's folder.
+        names: files and folders in it.
+        origin: where a user gets them.
+
+    Raises:
+        UserError: one is missing: which, where to get it and where it goes.
+    """
+    for name in names:
+        if not (raw / name).exists():
+            raise UserError(
+                f"{raw / name} is missing; {origin}; they go into {raw} (a link will do)"
+            )
+
+
+def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
+    """Names of a folder's files with one of the endings (small letters), sorted; none hidden.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name.lower().endswith(endings) and not path.name.startswith(".")
+    )
+    if not names:
+        raise UserError(f"{folder} holds no file named *{' or *'.join(endings)}; unpack it again")
+    return names
 
 
 def _load(path: Path) -> Image.Image:

@@ -5,14 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 
 from semflow.datasets.base import Reader
+from semflow.datasets.celebamask_hq import CelebAMaskHQReader
+from semflow.datasets.cityscapes import CityscapesReader
+from semflow.datasets.coco_stuff import CocoStuffReader
 from semflow.datasets.earth import EarthReader
-from semflow.params.data import EarthIndex
+from semflow.datasets.folder import FolderReader
+from semflow.params.indexing import (
+    CelebAMaskHQIndex,
+    CityscapesIndex,
+    CocoStuffIndex,
+    EarthIndex,
+    FolderIndex,
+    IndexParams,
+)
 
 
-def open_reader(raw: Path, params: EarthIndex) -> Reader:
+def open_reader(raw: Path, params: IndexParams) -> Reader:
     """Opens the raw tree of a data set.
 
     Raises:
         UserError: raw files are missing or unreadable: where to get them and where they go.
     """
-    return EarthReader(raw, params)
+    match params:
+        case EarthIndex():
+            return EarthReader(raw, params)
+        case CityscapesIndex():
+            return CityscapesReader(raw)
+        case CelebAMaskHQIndex():
+            return CelebAMaskHQReader(raw, params)
+        case CocoStuffIndex():
+            return CocoStuffReader(raw)
+        case FolderIndex():
+            return FolderReader(raw, params)

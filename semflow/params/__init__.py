@@ -12,8 +12,9 @@ from ruamel.yaml.error import YAMLError
 
 from semflow.errors import UserError
 from semflow.misfits import describe_misfit, nearest_name
-from semflow.params.data import EarthIndex, Latents, PaletteParams, Shards
+from semflow.params.data import Latents, PaletteParams, Shards
 from semflow.params.fields import Block
+from semflow.params.indexing import IndexParams
 from semflow.params.learning import Baseline, Flow, Inference, Train
 from semflow.params.measuring import Evaluate, Report
 from semflow.params.networks import AutoencoderParams, BackboneParams
@@ -25,7 +26,7 @@ DATASET_NAME = "[a-z][a-z0-9_]*"
 class DatasetParams(Block):
     """Everything one data set's road from raw files to report depends on."""
 
-    index: EarthIndex
+    index: IndexParams
     shards: Shards
     palette: PaletteParams
     autoencoder: AutoencoderParams

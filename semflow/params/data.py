@@ -1,4 +1,4 @@
-"""Blocks about data: the index, shards, the palette and latents computed ahead."""
+"""Blocks about data: shards, the palette and latents computed ahead."""
 
 from __future__ import annotations
 
@@ -10,42 +10,11 @@ from semflow.params.fields import (
     Block,
     Color,
     Fraction,
-    Latitude,
     NonNegative,
     Positive,
     Rate,
     Seed,
 )
-
-
-class SplitStride(Block):
-    """Distance between neighbouring tiles, in pixels of the imagery, for each split."""
-
-    train: Positive
-    val: Positive
-
-
-class EarthIndex(Block):
-    """How the planet is cut into tiles and split by longitude."""
-
-    reader: Literal["earth"]
-    tile_size: Positive = Field(description="side of a tile, pixels (1 pixel = 1/15 degree)")
-    stride: SplitStride
-    mode_filter: Positive = Field(description="odd side of the majority window, pixels")
-    latitudes: tuple[Latitude, Latitude] = Field(description="southern and northern bound, degrees")
-    min_land: Fraction = Field(description="least share of a tile that is not water")
-    block_degrees: Positive = Field(description="width of a longitude block, degrees")
-    hold_out_every: int = Field(ge=2, description="blocks 0, n, 2n, ... are the val split")
-    gap: NonNegative = Field(description="pixels left out at both edges of a held-out block")
-    max_rejects: NonNegative = Field(description="samples that may be unreadable")
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> Self:
-        if self.latitudes[0] >= self.latitudes[1]:
-            raise ValueError(f"latitudes go from south to north, got {self.latitudes}")
-        if self.mode_filter % 2 == 0:
-            raise ValueError(f"mode_filter must be odd, got {self.mode_filter}")
-        return self
 
 
 class Crops(Block):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,12 +98,13 @@ def sample_from(line: bytes | str) -> Sample:
     return Sample(**json.loads(line))
 
 
-def class_table(value: dict[str, list[object]]) -> ClassTable:
+def class_table(value: Mapping[str, Any]) -> ClassTable:
     """A class table from its JSON form."""
     return ClassTable(
-        names=tuple(str(name) for name in value["names"]),
-        colors=tuple(tuple(color) for color in value["colors"]),  # type: ignore[arg-type,misc]
-        mirrored=tuple(int(str(other)) for other in value["mirrored"]),
+        names=tuple(value["names"]),
+        colors=tuple((red, green, blue) for red, green, blue in value["colors"]),
+        mirrored=tuple(value["mirrored"]),
+        background=value["background"],
     )
 
 

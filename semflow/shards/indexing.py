@@ -33,6 +33,8 @@ from semflow.shards.index import (
 )
 
 SAMPLES_PER_CHUNK = 512
+# A tar's plain header has 100 bytes for a name, of which extensions and numbers of crops take some.
+LONGEST_KEY = 80
 
 
 def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> Index:
@@ -68,14 +70,24 @@ def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> I
     return read_index(out)
 
 
-def check_sample(image: NDArray[np.uint8], label: NDArray[np.uint8], num_classes: int) -> None:
-    """Image and label must be of one size, and every id a class or IGNORE_INDEX.
+def check_key(key: str) -> None:
+    """A key must be a name that a shard can hold.
 
     Raises:
-        UnreadableSample: naming the misfit.
+        UnreadableSample: it has a dot, where WebDataset ends a key, or is too long for a tar.
     """
-    if image.shape[:2] != label.shape:
-        raise UnreadableSample(f"image is {image.shape[:2]} but its label {label.shape}")
+    if "." in key or not key.isprintable():
+        raise UnreadableSample("a name has no dot and no control character; rename the file")
+    if len(key.encode()) > LONGEST_KEY:
+        raise UnreadableSample(f"a name has up to {LONGEST_KEY} bytes; rename the file")
+
+
+def check_label(label: NDArray[np.uint8], num_classes: int) -> None:
+    """Every id must be a class or IGNORE_INDEX.
+
+    Raises:
+        UnreadableSample: naming an id that is neither.
+    """
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
     if outside.size:
         raise UnreadableSample(f"label id {outside[0]} is outside 0..{num_classes - 1}")
@@ -111,7 +123,9 @@ def _check_chunk(reader: Reader, scratch: Path, name: str) -> None:
 
 def _flaw(reader: Reader, sample: Sample) -> str:
     try:
-        check_sample(*reader.read(sample), num_classes=len(reader.classes.names))
+        check_key(sample.key)
+        _, label = reader.read(sample)
+        check_label(label, len(reader.classes.names))
     except UnreadableSample as reason:
         return " ".join(str(reason).split()) or "unreadable"
     return ""

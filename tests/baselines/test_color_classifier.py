@@ -35,6 +35,7 @@ def shards_of(folder: Path, images: np.ndarray, labels: np.ndarray) -> Manifest:
         "names": NAMES,
         "colors": [[0, 0, 0]] * len(NAMES),
         "mirrored": list(range(len(NAMES))),
+        "background": None,
     }
     return shard_folder(records, folder, 3, {"classes": classes})
 

@@ -17,7 +17,7 @@ from semflow.datasets.earth import CLASSES, IMAGE_FILE, LABEL_FILE, EarthReader,
 from semflow.datasets.readers import open_reader
 from semflow.errors import UserError
 from semflow.params import read_params
-from semflow.params.data import EarthIndex, SplitStride
+from semflow.params.indexing import EarthIndex, SplitStride
 
 WIDTH, HEIGHT = 5400, 120  # all longitudes, eight degrees from the north pole down
 LABEL_WIDTH, LABEL_HEIGHT = 7200, 160

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from tiny_data import CLASSES, RandomReader, index_of
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.errors import UserError
 from semflow.shards.index import Reject, read_index
-from semflow.shards.indexing import check_sample
+from semflow.shards.indexing import LONGEST_KEY, check_key, check_label
+from semflow.shards.writing import write_shard
 
 COUNTS = {"val": 2, "train": 5}
-RED = np.zeros((4, 5, 3), np.uint8)
 
 
 @pytest.fixture
@@ -111,15 +112,24 @@ def test_a_label_id_that_is_no_class_is_a_reject(raw: Path, tmp_path: Path) -> N
 
 def test_the_largest_class_and_255_are_ids_and_what_lies_between_is_not() -> None:
     for sound in (0, 3, 255):
-        check_sample(RED, np.full((4, 5), sound, np.uint8), num_classes=4)
+        check_label(np.full((4, 5), sound, np.uint8), num_classes=4)
     for strange in (4, 254):
         with pytest.raises(UnreadableSample, match=rf"label id {strange} is outside 0\.\.3"):
-            check_sample(RED, np.full((4, 5), strange, np.uint8), num_classes=4)
+            check_label(np.full((4, 5), strange, np.uint8), num_classes=4)
 
 
-def test_a_label_of_another_size_than_its_image_is_a_reject() -> None:
-    with pytest.raises(UnreadableSample, match=r"image is \(4, 5\) but its label \(5, 4\)"):
-        check_sample(RED, np.zeros((5, 4), np.uint8), num_classes=4)
+@pytest.mark.parametrize("key", ["a.b", ".a", "a\nb", "a\udcffb", "é" * LONGEST_KEY])
+def test_a_name_that_no_shard_can_hold_is_a_reject(key: str) -> None:
+    with pytest.raises(UnreadableSample, match=r"a name has .*; rename the file"):
+        check_key(key)
+
+
+def test_the_longest_name_fits_into_a_shard(tmp_path: Path) -> None:
+    key = "x" * LONGEST_KEY
+    check_key(key)
+    write_shard([(key, {"pseudo_mask.png": b"pixels"})], tmp_path / "0.tar")
+    with tarfile.open(tmp_path / "0.tar") as tar:
+        assert tar.getnames() == [f"{key}.pseudo_mask.png"]
 
 
 def test_an_index_without_samples_is_refused(raw: Path, tmp_path: Path) -> None:
