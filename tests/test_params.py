@@ -333,7 +333,7 @@ def test_using_a_recipe_twice_changes_nothing_more(
     ("recipe", "dataset", "expected"),
     [
         ("smoky", "earth", "unknown recipe 'smoky'; known are .*smoke"),
-        ("smoke", "mars", "recipe 'smoke' is for earth, not for 'mars'"),
+        ("smoke", "mars", "recipe 'smoke' is for earth, cityscapes, .*, not for 'mars'"),
         ("broken", "earth", "recipe broken, earth: earth.train.steps = 0: "),
     ],
 )

@@ -46,6 +46,7 @@ def test_curves_are_rows_in_the_order_of_steps_with_the_numbers_of_the_metrics(
             floor_fd_mobilenetv2=0,
             floor_kd_mobilenetv2=0,
             diversity_st_lpips=0,
+            protocol=None,
             roundtrip_miou=0.3,
             by_steps=synthesizing,
         ),

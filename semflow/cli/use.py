@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from semflow.errors import UserError
 from semflow.files import write_text
+from semflow.misfits import TAGS
 from semflow.params import PARAMS_FILE, read_params, validate_params
 
 
@@ -53,4 +54,4 @@ def merge(block: dict[str, Any], overrides: dict[str, Any]) -> None:
 
 
 def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(new.get(tag, old.get(tag)) != old.get(tag) for tag in ("source", "scheme"))
+    return any(new.get(tag, old.get(tag)) != old.get(tag) for tag in TAGS)

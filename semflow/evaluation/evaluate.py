@@ -52,9 +52,9 @@ def evaluate(
     )
     with torch.no_grad():
         # First, since a weight file that is missing should not be told after hours.
-        protocol = params.protocol and measure_protocol(
-            pipeline, chosen.tested, params.protocol, params.seed
-        )
+        protocol = None
+        if params.protocol is not None:
+            protocol = measure_protocol(pipeline, chosen.tested, params.protocol, params.seed)
         return Metrics(
             classes=list(pipeline.config.class_names),
             segmentation=measure_segmentation(pipeline, chosen.tested, params, background),

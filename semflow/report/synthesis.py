@@ -110,7 +110,10 @@ def _field_table(metrics: Metrics) -> list[Markup]:
         column_head("LPIPS to the photo", "lower is closer"),
         column_head("LPIPS between samples", "higher is more diverse"),
     ]
-    rows = [Row("Syntheses", _plain(scores)), Row("Floor: two halves of the photos", _plain(floors))]
+    rows = [
+        Row("Syntheses", _plain(scores)),
+        Row("Floor: two halves of the photos", _plain(floors)),
+    ]
     return [table(head, columns, [rows])]
 
 

@@ -57,6 +57,7 @@ def metrics() -> Metrics:
             floor_fd_mobilenetv2=0.5,
             floor_kd_mobilenetv2=0.1,
             diversity_st_lpips=0.2,
+            protocol=None,
             roundtrip_miou=0.3125,
             by_steps={5: synthesizing},
         ),
@@ -112,7 +113,7 @@ def test_raw_samples_that_were_left_out_are_named_with_their_reasons(
     result = semflow_command("inspect", out / "val")
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[1:4] == [
-        "  members: image.png, json, label.png, pseudo_mask.png",
+        "  members: image.png, json, label.png, native_label.png, pseudo_mask.png",
         "  split: val",
         "  rejected val_1: cut short",
     ]

@@ -56,6 +56,7 @@ def made_up_metrics() -> Metrics:
             floor_fd_mobilenetv2=7.77,
             floor_kd_mobilenetv2=-0.0012,
             diversity_st_lpips=0.0531,
+            protocol=None,
             roundtrip_miou=made[5].roundtrip_miou_unet,
             by_steps=made,
         ),
