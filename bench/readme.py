@@ -11,12 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from semflow.files import write_text
 from semflow.params import read_params
-from semflow.pictures import picture_grid
+from semflow.pictures import color_table, picture_grid
 from semflow.pipeline import load_pipeline
 from semflow.report.examples import make_examples
 from semflow.results import Metrics, read_metrics
@@ -44,7 +43,7 @@ def _save_picture(dataset: str, path: Path) -> None:
     params = read_params().dataset(dataset)
     pipeline = load_pipeline(Path("models") / dataset / "pipeline")
     pipeline.set_progress_bar_config(disable=True)
-    colors = np.asarray(pipeline.config.class_colors, np.uint8)
+    colors = color_table(pipeline.config.class_colors)
     val = ShardFolder(read_manifest(Path("data/shards") / dataset / "val"))
     examples = make_examples(
         pipeline, val, params.report.model_copy(update={"examples": 8, "seeds": (0, 1)})

@@ -1,4 +1,4 @@
-"""Arrays side by side as one picture."""
+"""Arrays side by side as one picture, and labels in colours."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 GUTTER = 2
+NO_CLASS_COLOR = (127, 127, 127)
+"""Grey, since a class of its own is what these pixels do not have."""
 
 
 def picture_grid(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
@@ -24,3 +26,17 @@ def picture_grid(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint
             y, x = i * (height + GUTTER), j * (width + GUTTER)
             grid[y : y + height, x : x + width] = picture
     return grid
+
+
+def color_table(
+    colors: Sequence[Sequence[float]], no_class: Sequence[float] = NO_CLASS_COLOR
+) -> NDArray[np.uint8]:
+    """Colours by label id, (256, 3) uint8, so that IGNORE_INDEX has one too.
+
+    Args:
+        colors: K colours, grey levels, in class order.
+        no_class: the colour of all other ids.
+    """
+    table = np.full((256, 3), no_class, np.uint8)
+    table[: len(colors)] = np.rint(np.asarray(colors).reshape(-1, 3))
+    return table

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from semflow.pictures import picture_grid
+from semflow.pictures import color_table, picture_grid
 
 
 def test_pictures_stand_side_by_side_with_white_gutters() -> None:
@@ -16,3 +16,9 @@ def test_pictures_stand_side_by_side_with_white_gutters() -> None:
     assert (grid[:, 3:5] == 255).all()
     assert (grid[4:, 5:] == 255).all()
     assert grid.dtype == np.uint8
+
+
+def test_every_id_has_a_colour_and_ignored_pixels_have_that_of_no_class() -> None:
+    table = color_table([(1, 2, 3), (250.6, 0, 0)], (9, 8, 7))
+    assert table.shape == (256, 3)
+    assert table[[0, 1, 255]].tolist() == [[1, 2, 3], [251, 0, 0], [9, 8, 7]]

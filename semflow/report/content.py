@@ -8,14 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.params import DatasetParams
+from semflow.pictures import color_table
 from semflow.provenance import Provenance
 from semflow.results import Metrics
 
 Color = tuple[int, int, int]
 """Red, green and blue, grey levels in 0..255."""
-
-# Grey, since a class of its own is what these pixels do not have.
-NO_CLASS_COLOR = (127, 127, 127)
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,8 @@ class Content:
 
     def color_table(self) -> NDArray[np.uint8]:
         """(256, 3) uint8: display colours by label id."""
-        return _table(self.class_colors, NO_CLASS_COLOR)
+        return color_table(self.class_colors)
 
     def anchor_table(self) -> NDArray[np.uint8]:
         """(256, 3) uint8: the flow's own colours by label id."""
-        return _table(self.anchors, self.ignore_color)
-
-
-def _table(colors: tuple[Color, ...], no_class: Color) -> NDArray[np.uint8]:
-    table = np.full((256, 3), no_class, np.uint8)
-    table[: len(colors)] = colors
-    return table
+        return color_table(self.anchors, self.ignore_color)

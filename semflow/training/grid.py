@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from semflow.perturbation import draw_noise
-from semflow.pictures import picture_grid
+from semflow.pictures import color_table, picture_grid
 from semflow.pipeline import SemFlowPipeline
 from semflow.shards.tar import ShardFolder, png_pixels
 
@@ -29,7 +29,7 @@ class SampleGrid:
     def save(self, step: int) -> None:
         """Writes `samples/<step>.png`: rows image, label, segmented, synthesized."""
         pipeline = self._pipeline
-        colors = np.asarray(pipeline.config.class_colors, np.uint8)
+        colors = color_table(pipeline.config.class_colors)
         device = pipeline.device
         images = torch.from_numpy(np.stack(self._images)).to(device)
         masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
