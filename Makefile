@@ -1,6 +1,6 @@
 # python3 and make are all that has to be there; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-long smoke test check format deps
+.PHONY: help setup demo demo-long smoke smoke-datasets test check format deps
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,6 +13,7 @@ help:
 	@echo "make demo       Earth from nothing to reports/earth/index.html, within 20 minutes on 2 cores"
 	@echo "make demo-long  the same road, trained for one to two hours"
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
+	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
 	@echo "make test       the test suite"
 	@echo "make check      lint, format, types"
 	@echo "make format     rewrite the code to the format that check wants"
@@ -41,6 +42,11 @@ smoke: setup
 	cd .smoke && dvc repro
 	cd .smoke && python tests/check_reruns.py
 	test -s .smoke/reports/earth/index.html
+
+smoke-datasets: setup
+	rm -rf .smoke
+	git clone --quiet . .smoke
+	cd .smoke && python tests/smoke_datasets.py
 
 test: setup
 	pytest

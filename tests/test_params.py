@@ -353,3 +353,15 @@ def test_a_recipe_that_does_not_fit_leaves_the_file_as_it_was(
     assert stop.value.code == 2
     assert re.fullmatch(f"error: {expected}.*\n", capsys.readouterr().err)
     assert copied_params.read_text("utf-8") == text
+
+
+@pytest.mark.parametrize("recipe", ["smoke", "improved"])
+@pytest.mark.parametrize("dataset", ["cityscapes", "celebamask_hq", "coco_stuff"])
+def test_the_faithful_recipe_brings_back_what_another_one_changed(
+    copied_params: Path, monkeypatch: pytest.MonkeyPatch, recipe: str, dataset: str
+) -> None:
+    before = YAML(typ="safe").load(copied_params)
+    use(monkeypatch, recipe, dataset)
+    assert YAML(typ="safe").load(copied_params) != before
+    use(monkeypatch, "faithful", dataset)
+    assert YAML(typ="safe").load(copied_params) == before
