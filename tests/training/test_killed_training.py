@@ -6,73 +6,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import pytest
-from closure import ROOT
-from ruamel.yaml import YAML
-from tiny import CHANNELS, TinyDataset
+from train_alone import start
 
 from semflow.files import sha256_of
-from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.sources import obtain_backbone
-from semflow.params import DatasetParams
-from semflow.scratch import ROOT_VARIABLE
-from semflow.shards.masks import encode_masks
-from semflow.training.checkpoints import LATEST, SECONDS_VARIABLE
+from semflow.training.checkpoints import LATEST
 from stages.entry import Folders
-
-STEPS = 120
-
-
-@pytest.fixture
-def ready(
-    workspace: Path, dataset: TinyDataset, autoencoder: PatchAutoencoder, params: DatasetParams
-) -> Folders:
-    """A workspace with everything that the stage reads."""
-    folders = Folders("earth")
-    for made, place in (
-        (dataset.shards, folders.shards),
-        (dataset.image_latents, folders.image_latents),
-    ):
-        place.parent.mkdir(parents=True)
-        place.symlink_to(made)
-    autoencoder.save_pretrained(folders.autoencoder)
-    unet, null_prompt = obtain_backbone(params.backbone, CHANNELS)
-    unet.save_pretrained(folders.backbone / "unet")
-    null_prompt.save_pretrained(folders.backbone / "null_prompt")
-    encode_masks(
-        "earth",
-        params.latents,
-        params.palette,
-        folders.shards,
-        folders.autoencoder,
-        folders.mask_latents,
-    )
-    block = params.model_dump(mode="json")
-    block["train"] |= {"steps": STEPS, "log_every": 10, "sample_every": 60}
-    YAML().dump({"datasets": ["earth"], "recipes": {}, "earth": block}, workspace / "params.yaml")
-    return folders
-
-
-def start(scratch: str, seconds: float) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        ROOT_VARIABLE: scratch,
-        SECONDS_VARIABLE: str(seconds),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages.train", "earth"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def wait_for_state(scratch: str, process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,47 @@
+"""A workspace in which the stage `train` can run in processes of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from tiny import CHANNELS, TinyDataset
+
+from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.sources import obtain_backbone
+from semflow.params import DatasetParams
+from semflow.shards.masks import encode_masks
+from stages.entry import Folders
+
+STEPS = 120
+
+
+@pytest.fixture
+def ready(
+    workspace: Path, dataset: TinyDataset, autoencoder: PatchAutoencoder, params: DatasetParams
+) -> Folders:
+    """A workspace with everything that the stage reads."""
+    folders = Folders("earth")
+    for made, place in (
+        (dataset.shards, folders.shards),
+        (dataset.image_latents, folders.image_latents),
+    ):
+        place.parent.mkdir(parents=True)
+        place.symlink_to(made)
+    autoencoder.save_pretrained(folders.autoencoder)
+    unet, null_prompt = obtain_backbone(params.backbone, CHANNELS)
+    unet.save_pretrained(folders.backbone / "unet")
+    null_prompt.save_pretrained(folders.backbone / "null_prompt")
+    encode_masks(
+        "earth",
+        params.latents,
+        params.palette,
+        folders.shards,
+        folders.autoencoder,
+        folders.mask_latents,
+    )
+    block = params.model_dump(mode="json")
+    block["train"] |= {"steps": STEPS, "batch_size": 4, "log_every": 10, "sample_every": 60}
+    YAML().dump({"datasets": ["earth"], "recipes": {}, "earth": block}, workspace / "params.yaml")
+    return folders
