@@ -13,6 +13,8 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from semflow.metrics.checks import check_pixels
+
 RESIZE_FILTER = "bicubic, antialiased, 8 bits (Pillow)"
 """OASIS and FreestyleNet resize so before FID, and so do this project's pixel shards. A filter
 that does not average what it leaves out lowers or raises FID by more than methods differ: Parmar
@@ -129,10 +131,7 @@ def to_resolution(images: Tensor, resolution: tuple[int, int]) -> Tensor:
     Raises:
         ValueError: on other shapes or dtypes.
     """
-    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
-        raise ValueError(
-            f"images are {images.dtype} {tuple(images.shape)}; give uint8 (N, 3, H, W)"
-        )
+    check_pixels(images)
     if tuple(images.shape[2:]) == resolution:
         return images.cpu()
     height, width = resolution

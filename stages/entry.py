@@ -39,6 +39,7 @@ def run(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
     """Runs a stage for the data set named on the command line; all ranks of a launch run it."""
 
     def named() -> None:
+        """Runs it and notes how long it took."""
         if len(sys.argv) != 2:
             raise UserError(f"usage: python -m stages.{_name()} DATASET")
         dataset = sys.argv[1]

@@ -87,13 +87,17 @@ def measure_segmentation(
     num_classes = pipeline.palette.num_classes
 
     def measured(num_steps: int) -> Segmenting:
+        """With one number of steps."""
+
         def answer(batch: Batch) -> Tensor:
+            """The flow's own."""
             return pipeline.score_batch(batch.image.to(pipeline.device), num_steps)
 
         purpose = f"segment, {num_steps} steps"
         return segmenting(count_pixels(answer, tested, params, num_classes, purpose), background)
 
     def answer_true_mask(batch: Batch) -> Tensor:
+        """What is left of the true label."""
         masks = torch.from_numpy(pipeline.palette.colorize(batch.label.numpy()))
         return pipeline.score_pseudo_masks(masks.to(pipeline.device))
 

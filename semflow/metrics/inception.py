@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from semflow.errors import UserError
+from semflow.metrics.checks import check_pixels
 from semflow.metrics.released import Release, read_release
 from semflow.metrics.weights import freeze_with
 
@@ -33,10 +34,8 @@ class _InceptionFeatures(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
-            raise ValueError(
-                f"images are {images.dtype} {tuple(images.shape)}; give uint8 (N, 3, H, W)"
-            )
+        """Features (N, D) of (N, 3, H, W) uint8."""
+        check_pixels(images)
         features: Tensor = self.network(images)[0]
         return features
 

@@ -11,6 +11,7 @@ import lpips
 import torch
 from torch import Tensor, nn
 
+from semflow.metrics.checks import check_pair
 from semflow.metrics.released import Release, read_release
 from semflow.metrics.weights import freeze_with, read_weights
 
@@ -28,8 +29,6 @@ RELEASE = Release(
 _SLICES = {0: 1, 3: 2, 6: 3, 8: 4, 10: 5}
 _LAYER_KEY = re.compile(r"features\.(\d+)\.(weight|bias)")
 _HEAD_KEY = re.compile(r"lin(\d\.model\.1\.weight)")
-# Saturated images with rounding stay allowed; 0..255 or unclamped samples do not.
-_RANGE_SLACK = 1e-3
 
 
 class _Lpips(nn.Module):
@@ -38,7 +37,8 @@ class _Lpips(nn.Module):
         self.network = network
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        _check_images(a, b)
+        """Distances (N,) of two batches (N, 3, H, W), float in [-1, 1]."""
+        check_pair(a, b, SMALLEST_SIDE)
         distances: Tensor = self.network(a, b)
         return distances.flatten()
 
@@ -89,17 +89,3 @@ def _heads(heads: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for name, value in heads.items():
         yield name, value
         yield _HEAD_KEY.sub(r"lins.\1", name), value
-
-
-def _check_images(a: Tensor, b: Tensor) -> None:
-    if a.ndim != 4 or a.shape[1] != 3 or a.shape != b.shape or not len(a):
-        raise ValueError(
-            f"images are {tuple(a.shape)} and {tuple(b.shape)}; give two equal (N, 3, H, W)"
-        )
-    if min(a.shape[2:]) < SMALLEST_SIDE:
-        raise ValueError(f"images are {tuple(a.shape[2:])}; give sides of {SMALLEST_SIDE} or more")
-    for name, images in (("a", a), ("b", b)):
-        if not images.is_floating_point():
-            raise ValueError(f"{name} is {images.dtype}; give floating-point images in -1..1")
-        if not images.detach().abs().max() <= 1 + _RANGE_SLACK:
-            raise ValueError(f"{name} leaves -1..1 or holds nan; rescale or clamp the images")

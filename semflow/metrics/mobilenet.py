@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import mobilenet_v2
 
+from semflow.metrics.checks import check_pixels
 from semflow.metrics.weights import freeze_with, read_weights
 
 FEATURE_DIMENSIONS = 1280
@@ -34,10 +35,8 @@ class _MobileNetFeatures(nn.Module):
         self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
-            raise ValueError(
-                f"images are {images.dtype} {tuple(images.shape)}; give uint8 (N, 3, H, W)"
-            )
+        """Features (N, D) of (N, 3, H, W) uint8."""
+        check_pixels(images)
         resized = functional.interpolate(
             images.to(self.mean.dtype) / 255,
             size=(INPUT_SIZE, INPUT_SIZE),

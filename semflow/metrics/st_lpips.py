@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from semflow.metrics.checks import check_pair
 from semflow.metrics.weights import freeze_with, read_weights
 
 # A smaller image leaves the last blur fewer pixels than its reflection needs.
@@ -16,8 +17,6 @@ _CHANNELS = (64, 192, 384, 256, 256)
 _STAGE_STARTS = (0, 3, 7, 11, 13)
 _STAGE_KEY = re.compile(r"net\.slice(\d)\.(\d+)\.(\w+)")
 _HEAD_KEY = re.compile(r"lin(\d)\.model\.1\.weight")
-# Saturated images with rounding stay allowed; 0..255 or unclamped samples do not.
-_RANGE_SLACK = 1e-3
 # Under the root, so that the gradient of a pixel whose features are all zero is zero, not nan.
 _ENERGY_FLOOR = 1e-20
 
@@ -43,7 +42,8 @@ class _StLpips(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1, bias=False) for c in _CHANNELS)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        _check_images(a, b)
+        """Distances (N,) of two batches (N, 3, H, W), float in [-1, 1]."""
+        check_pair(a, b, SMALLEST_SIDE)
         stacked = (torch.cat([a, b]) - self.shift) / self.scale
         total = a.new_zeros(len(a))
         for stage, head in zip(self.stages, self.heads, strict=True):
@@ -90,17 +90,3 @@ def _own_key(key: str) -> str:
     stage = int(match[1]) - 1
     name = "1.weight" if match[3] == "filt" else match[3]
     return f"stages.{stage}.{int(match[2]) - _STAGE_STARTS[stage]}.{name}"
-
-
-def _check_images(a: Tensor, b: Tensor) -> None:
-    if a.ndim != 4 or a.shape[1] != 3 or a.shape != b.shape or not len(a):
-        raise ValueError(
-            f"images are {tuple(a.shape)} and {tuple(b.shape)}; give two equal (N, 3, H, W)"
-        )
-    if min(a.shape[2:]) < SMALLEST_SIDE:
-        raise ValueError(f"images are {tuple(a.shape[2:])}; give sides of {SMALLEST_SIDE} or more")
-    for name, images in (("a", a), ("b", b)):
-        if not images.is_floating_point():
-            raise ValueError(f"{name} is {images.dtype}; give floating-point images in -1..1")
-        if not images.detach().abs().max() <= 1 + _RANGE_SLACK:
-            raise ValueError(f"{name} leaves -1..1 or holds nan; rescale or clamp the images")

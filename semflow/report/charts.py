@@ -61,6 +61,7 @@ def steps_chart(chart: StepsChart) -> Markup:
     top, bottom = ticks[-1], ticks[0]
 
     def height_of(value: float) -> float:
+        """Where a value lies, from the top of the chart."""
         return _PLOT_BOTTOM - (value - bottom) / (top - bottom) * (_PLOT_BOTTOM - _TOP)
 
     across = _step_positions([steps for steps, _ in chart.points])

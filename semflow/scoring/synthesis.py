@@ -91,21 +91,8 @@ def score_synthesis(
         )
     photos, samples = list(matches.photos.values()), list(matches.samples.values())
     chosen = [samples[mask][sample] for sample, mask in choose_samples(preset, len(photos))]
-    record = ProtocolRecord(
-        preset=preset.name,
-        real=len(photos),
-        fake=len(chosen),
-        samples_per_mask=count_samples(preset, len(photos)).per_mask,
-        resolution=resolution,
-        resize_filter=RESIZE_FILTER,
-        squashed_photos=sum(_is_squashed(size_of(path), resolution) for path in photos),
-        features=features.name,
-        features_sha256=features.sha256,
-        lpips_sha256=perceptual.sha256 if perceptual else None,
-        versions={"semflow": __version__, **{name: version(name) for name in PACKAGES}},
-    )
     common = {
-        "protocol": record,
+        "protocol": _record(preset, photos, len(chosen), resolution, features, perceptual),
         "unused_predictions": len(matches.unused),
         **_perceived(perceptual, photos, samples, resolution, device),
     }
@@ -118,6 +105,29 @@ def score_synthesis(
         )
     )
     return _named(features.name, common, *sets)
+
+
+def _record(
+    preset: Preset,
+    photos: Sequence[Path],
+    fake: int,
+    resolution: Resolution,
+    features: FeatureNetwork,
+    perceptual: PerceptualNetwork | None,
+) -> ProtocolRecord:
+    return ProtocolRecord(
+        preset=preset.name,
+        real=len(photos),
+        fake=fake,
+        samples_per_mask=count_samples(preset, len(photos)).per_mask,
+        resolution=resolution,
+        resize_filter=RESIZE_FILTER,
+        squashed_photos=sum(_is_squashed(size_of(path), resolution) for path in photos),
+        features=features.name,
+        features_sha256=features.sha256,
+        lpips_sha256=perceptual.sha256 if perceptual else None,
+        versions={"semflow": __version__, **{name: version(name) for name in PACKAGES}},
+    )
 
 
 def _named(

@@ -108,6 +108,7 @@ def _list_samples(reader: Reader, scratch: Path) -> list[str]:
 
 def _check_chunk(reader: Reader, scratch: Path, name: str) -> None:
     def write(path: Path) -> Mapping[str, Any]:
+        """The samples that are sound, and the others' reasons as facts."""
         rejects = []
         with (_listed(scratch) / name).open("rb") as lines, path.open("wb") as kept:
             for line in lines:

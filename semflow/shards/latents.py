@@ -90,6 +90,7 @@ def write_image_latents(work: LatentWork, scratch: Path, out: Path, ranks: Ranks
     counts = {split: source.tars for split, source in sources.items()}
 
     def records(split: str, number: int) -> Iterator[Record]:
+        """Of one shard."""
         return _records(work, sources[split].only(number), expected[split].shards[number])
 
     complete_shards(scratch, STAGE, counts, records, ranks)

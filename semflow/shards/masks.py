@@ -106,6 +106,7 @@ def write_mask_latents(work: MaskWork, scratch: Path, out: Path, ranks: Ranks) -
     counts = {SPLIT: work.pixels.tars}
 
     def records(_split: str, number: int) -> Iterator[Record]:
+        """Of one shard."""
         return _records(work, ShardFolder(work.pixels.only(number)))
 
     complete_shards(scratch, STAGE, counts, records, ranks)

@@ -87,6 +87,7 @@ def finish_shard(
     """
 
     def write(path: Path) -> Mapping[str, Any]:
+        """The tar and what its note says."""
         shard = write_shard(records, path)
         return {**shard.columns(), **facts()}
 

@@ -68,6 +68,7 @@ def train_flow(
     pipeline.unet.train()
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        """Eq. 10 and the anchors' term."""
         losses = flow_losses(
             model, pipeline.vae, pipeline.statistics, pipeline.palette, batch, params.flow
         )
