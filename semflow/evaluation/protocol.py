@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from PIL import Image
@@ -39,15 +38,18 @@ def load_networks(
 
 
 def measure_protocol(
-    pipeline: SemFlowPipeline, tested: ValSamples, params: Protocol, seed: int
-) -> InceptionScores:
+    pipeline: SemFlowPipeline, tested: ValSamples, params: Protocol, seed: int, folder: Path
+) -> InceptionScores | None:
     """Synthesizes what a preset asks for, as files, and scores them like `semflow score`.
+
+    All processes synthesize; the first one scores, and alone knows the scores.
 
     Args:
         pipeline: the checkpoint, on its device; its default number of steps is taken.
         tested: whose labels are synthesized, and whose images are the photos.
         params: the preset and the weight files.
         seed: of the first sample; sample k takes seed + k.
+        folder: receives the files, some gigabytes where samples are many; all processes share it.
 
     Raises:
         UserError: a weight file is missing or another one, before anything is synthesized.
@@ -55,31 +57,30 @@ def measure_protocol(
     networks = load_networks(params, pipeline.device)
     preset = PRESETS[params.preset]
     per_mask = max(count_samples(preset, len(tested)).per_mask, DIVERSITY_SAMPLES)
-    with TemporaryDirectory(prefix="semflow-") as folder:
-        photos, syntheses = Path(folder, "photos"), Path(folder, "syntheses")
-        photos.mkdir()
-        syntheses.mkdir()
-        _write_photos(tested, photos)
-        for sample in range(per_mask):
-            _write_syntheses(pipeline, tested, seed + sample, sample, syntheses)
-        scores = score_synthesis(syntheses, photos, preset, *networks, pipeline.device)
+    photos, syntheses = folder / "photos", folder / "syntheses"
+    for part in (photos, syntheses):
+        part.mkdir(parents=True, exist_ok=True)
+    _write_photos(tested, photos)
+    for sample in range(per_mask):
+        _write_syntheses(pipeline, tested, seed + sample, sample, syntheses)
+    tested.team.wait()
+    if not tested.team.is_first:
+        return None
+    scores = score_synthesis(syntheses, photos, preset, *networks, pipeline.device)
     assert isinstance(scores, InceptionScores)
     return scores
 
 
 def _write_photos(tested: ValSamples, folder: Path) -> None:
-    keys = tested.keys()
     for batch in tested.batches("photos"):
-        for image in batch.image.numpy():
-            Image.fromarray(image).save(folder / f"{next(keys)}.png")
+        for item, image in zip(batch.items, batch.image.numpy(), strict=True):
+            Image.fromarray(image).save(folder / f"{tested.key(item)}.png")
 
 
 def _write_syntheses(
     pipeline: SemFlowPipeline, tested: ValSamples, seed: int, sample: int, folder: Path
 ) -> None:
-    keys, start = tested.keys(), 0
     for batch in tested.batches(f"synthesize, sample {sample}"):
-        items = range(start, start + len(batch.label))
-        start = items.stop
-        for image in synthesize(pipeline, batch.label, items, seed, None).cpu().numpy():
-            Image.fromarray(image).save(folder / f"{next(keys)}.{sample}.png")
+        made = synthesize(pipeline, batch.label, batch.items, seed, None).cpu().numpy()
+        for item, image in zip(batch.items, made, strict=True):
+            Image.fromarray(image).save(folder / f"{tested.key(item)}.{sample}.png")

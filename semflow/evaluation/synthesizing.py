@@ -19,9 +19,6 @@ from semflow.results import Synthesis, Synthesizing
 from semflow.scoring.features import FeatureSet
 from semflow.scoring.results import InceptionScores
 
-# Where the fixed networks of the distances between sets compute.
-CPU = torch.device("cpu")
-
 
 @dataclass(frozen=True)
 class Judges:
@@ -82,8 +79,11 @@ def measure_synthesis(
 
 def real_features(judges: Judges, samples: ValSamples) -> FeatureSet:
     """Features of the samples' own images."""
-    images = (batch.image.permute(0, 3, 1, 2) for batch in samples.batches("real features"))
-    return FeatureSet.of(judges.features, images, CPU)
+    found = [
+        judges.features(batch.image.permute(0, 3, 1, 2))
+        for batch in samples.batches("real features")
+    ]
+    return FeatureSet.from_vectors(torch.cat(samples.team.in_order(found)))
 
 
 def _synthesizing(
@@ -97,22 +97,21 @@ def _synthesizing(
     features, distances = [], []
     by_unet = ConfusionMatrix(pipeline.palette.num_classes)
     by_itself = ConfusionMatrix(pipeline.palette.num_classes)
-    start = 0
     for batch in tested.batches(f"synthesize, {num_steps} steps"):
-        items = range(start, start + len(batch.label))
-        start = items.stop
-        made = synthesize(pipeline, batch.label, items, seed, num_steps)
+        made = synthesize(pipeline, batch.label, batch.items, seed, num_steps)
         features.append(judges.features(made.permute(0, 3, 1, 2).cpu()))
         distances.append(judges.perceptual(to_unit_range(made.cpu()), to_unit_range(batch.image)))
         by_unet.update(judges.unet(made).argmax(dim=1).cpu(), batch.label)
         by_itself.update(pipeline.segment_batch(made).cpu(), batch.label)
-    frechet, kernel = FeatureSet.from_vectors(torch.cat(features)).distances(real)
+    team = tested.team
+    vectors = torch.cat(team.in_order(features))
+    frechet, kernel = FeatureSet.from_vectors(vectors).distances(real)
     return Synthesizing(
         fd_mobilenetv2=frechet,
         kd_mobilenetv2=kernel,
-        st_lpips_to_truth=float(torch.cat(distances).mean()),
-        roundtrip_miou_unet=by_unet.miou,
-        roundtrip_miou_semflow=by_itself.miou,
+        st_lpips_to_truth=float(torch.cat(team.in_order(distances)).mean()),
+        roundtrip_miou_unet=team.total(by_unet).miou,
+        roundtrip_miou_semflow=team.total(by_itself).miou,
     )
 
 
@@ -122,14 +121,13 @@ def _diversity(
     """Mean ST-LPIPS between neighbouring samples of one label: 0 where a seed changes nothing."""
     distances = []
     for batch in tested.thinned(params.diversity_labels).batches("diversity"):
-        items = range(len(batch.label))
         samples = [
-            to_unit_range(synthesize(pipeline, batch.label, items, seed, None).cpu())
+            to_unit_range(synthesize(pipeline, batch.label, batch.items, seed, None).cpu())
             for seed in range(params.diversity_samples)
         ]
-        for a, b in pairwise(samples):
-            distances.append(judges.perceptual(a, b))
-    return float(torch.cat(distances).mean())
+        pairs = [judges.perceptual(a, b) for a, b in pairwise(samples)]
+        distances.append(torch.cat(pairs))
+    return float(torch.cat(tested.team.in_order(distances)).mean())
 
 
 def synthesize(

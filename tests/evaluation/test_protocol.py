@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TinyDataset
+from tiny import ALONE, TinyDataset
 from tiny_data import SIZE, VAL_SAMPLES
 from torch import Tensor, nn
 
@@ -38,7 +38,7 @@ class Difference(nn.Module):
 @pytest.fixture
 def tested(dataset: TinyDataset) -> ValSamples:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2)
+    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2, team=ALONE)
 
 
 def settings(folder: Path) -> Protocol:
@@ -53,7 +53,7 @@ def test_missing_weights_are_told_before_anything_is_synthesized(
     pipeline = SemFlowPipeline.__new__(SemFlowPipeline)
     monkeypatch.setattr(SemFlowPipeline, "device", torch.device("cpu"))
     with pytest.raises(UserError, match=r"inception\.pth") as refusal:
-        measure_protocol(pipeline, tested, settings(tmp_path), seed=0)
+        measure_protocol(pipeline, tested, settings(tmp_path), seed=0, folder=tmp_path)
     assert "\n" not in str(refusal.value)
 
 
@@ -69,12 +69,13 @@ def test_what_is_scored_are_the_pipelines_own_syntheses_of_every_label(
 
     monkeypatch.setattr(protocol, "load_networks", load)
     monkeypatch.setattr("semflow.scoring.synthesis.SMALLEST_SIDE", 1)
-    found = measure_protocol(moving_pipeline, tested, settings(tmp_path), seed=5)
+    found = measure_protocol(moving_pipeline, tested, settings(tmp_path), 5, tmp_path)
+    assert found is not None
     assert (found.protocol.preset, found.protocol.resolution) == ("paper", (SIZE, SIZE))
     assert (found.protocol.real, found.protocol.fake) == (VAL_SAMPLES, VAL_SAMPLES)
     assert found.lpips_div_samples == DIVERSITY_SAMPLES
     distances = []
-    for batch, items in zip(tested.batches("test"), (range(0, 2), range(2, 3)), strict=True):
-        made = protocol.synthesize(moving_pipeline, batch.label, items, 5, None)
+    for batch in tested.batches("test"):
+        made = protocol.synthesize(moving_pipeline, batch.label, batch.items, 5, None)
         distances.append((made.float() - batch.image.float()).abs().mean(dim=(1, 2, 3)) / 127.5)
     assert found.lpips_gt == pytest.approx(float(torch.cat(distances).mean()), rel=1e-4)

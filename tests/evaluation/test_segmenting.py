@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from tiny import TinyDataset
+from tiny import ALONE, TinyDataset
 from tiny_data import CLASSES, VAL_SAMPLES
 from torch import Tensor
 
@@ -31,7 +31,7 @@ NUM_CLASSES = len(CLASSES.names)
 @pytest.fixture
 def tested(dataset: TinyDataset) -> ValSamples:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2)
+    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2, team=ALONE)
 
 
 def test_nearest_labels_take_the_class_of_the_pixel_they_lie_in() -> None:
@@ -72,9 +72,10 @@ def test_pixels_are_counted_at_the_native_size_as_score_counts_exported_predicti
     confusion = count_pixels(answer, tested, settings, NUM_CLASSES, "test")
     upsample = {"nearest": nearest_labels, "bilinear": bilinear_scores}[upsampling]
     native = [label for batch in tested.batches("test") for label in batch.native_labels]
+    keys = [tested.key(item) for item in range(len(tested))]
     for folder in ("predictions", "truth"):
         (tmp_path / folder).mkdir()
-    for key, scores, label in zip(tested.keys(), torch.cat(made), native, strict=True):
+    for key, scores, label in zip(keys, torch.cat(made), native, strict=True):
         prediction = upsample(scores, (label.shape[0], label.shape[1])).numpy()
         Image.fromarray(prediction.astype(np.uint8)).save(tmp_path / "predictions" / f"{key}.png")
         Image.fromarray(label.numpy()).save(tmp_path / "truth" / f"{key}.png")
