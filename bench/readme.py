@@ -1,50 +1,71 @@
-"""Writes a run's figures and pictures into the README: nothing there is typed by hand.
+"""Writes figures and pictures into the README: nothing there is typed by hand.
 
-    python bench/readme.py earth
+    python bench/readme.py keep docs/earth-long    # in the workspace of `make demo-long`
+    python bench/readme.py write                   # in the workspace of `make demo`
 
-Reads reports/<dataset>/metrics.json, runs models/<dataset>/pipeline on a few val samples, writes
-docs/<dataset>.png, and replaces what stands between the README's two markers.
+`keep` notes a run's figures as NAME.json, from reports/earth/metrics.json, and its picture as
+NAME.png, by running models/earth/pipeline on a few val samples. `write` does so for the demo, as
+docs/earth, and puts it and docs/earth-long between the README's two markers.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from semflow.files import write_text
+from semflow.files import read_json, write_json, write_text
 from semflow.params import read_params
 from semflow.pictures import color_table, picture_grid
 from semflow.pipeline import load_pipeline
 from semflow.report.examples import make_examples
-from semflow.results import Metrics, read_metrics
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
 
 START, END = "<!-- figures: written by bench/readme.py -->", "<!-- end of figures -->"
+DATASET = "earth"
+RUNS = {"make demo": Path("docs/earth"), "make demo-long": Path("docs/earth-long")}
 PICTURE_SCALE = 2
+
+Figures = dict[str, Any]
 
 
 def main() -> None:
-    """Refreshes the README for one data set."""
-    dataset = sys.argv[1]
-    metrics = read_metrics(Path("reports") / dataset / "metrics.json")
-    picture = Path("docs") / f"{dataset}.png"
-    _save_picture(dataset, picture)
+    """Keeps a run's figures, or writes those that are kept."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=("keep", "write"))
+    parser.add_argument("name", type=Path, nargs="?", help="path without its ending, for keep")
+    options = parser.parse_args()
+    if options.action == "keep":
+        keep(options.name)
+        return
+    keep(RUNS["make demo"])
+    runs = {name: read_json(path.with_suffix(".json")) for name, path in RUNS.items()}
     readme = Path("README.md").read_text(encoding="utf-8")
     before, rest = readme.split(START)
     after = rest.split(END)[1]
-    block = "\n\n".join([START, _picture(picture), *_tables(dataset, metrics), END])
-    write_text(Path("README.md"), before + block + after)
+    parts = [START, pictures(), introduction(runs), segmentation(runs), synthesis(runs), END]
+    write_text(Path("README.md"), before + "\n\n".join(parts) + after)
 
 
-def _save_picture(dataset: str, path: Path) -> None:
-    params = read_params().dataset(dataset)
-    pipeline = load_pipeline(Path("models") / dataset / "pipeline")
+def keep(name: Path) -> None:
+    """Writes NAME.json and NAME.png of this workspace's run."""
+    train = read_params().dataset(DATASET).train
+    metrics = read_json(Path("reports") / DATASET / "metrics.json")
+    figures = {"samples_seen": train.steps * train.batch_size, "metrics": metrics}
+    write_json(name.with_suffix(".json"), figures)
+    save_picture(name.with_suffix(".png"))
+
+
+def save_picture(path: Path) -> None:
+    """Held-out tiles both ways, as a grid."""
+    params = read_params().dataset(DATASET)
+    pipeline = load_pipeline(Path("models") / DATASET / "pipeline")
     pipeline.set_progress_bar_config(disable=True)
     colors = color_table(pipeline.config.class_colors)
-    val = ShardFolder(read_manifest(Path("data/shards") / dataset / "val"))
+    val = ShardFolder(read_manifest(Path("data/shards") / DATASET / "val"))
     examples = make_examples(
         pipeline, val, params.report.model_copy(update={"examples": 8, "seeds": (0, 1)})
     )
@@ -61,59 +82,84 @@ def _save_picture(dataset: str, path: Path) -> None:
     image.resize(size, Image.Resampling.NEAREST).save(path, optimize=True)
 
 
-def _picture(path: Path) -> str:
+def pictures() -> str:
+    """The grids of all runs."""
+    shown = [f"![Eight held-out tiles, {run}]({path}.png)" for run, path in RUNS.items()]
+    return "\n\n".join(
+        [
+            *shown,
+            "Held-out tiles after " + " and ".join(f"`{run}`" for run in RUNS) + "; from above: "
+            "image, true label, segmented by the flow, synthesized from the true label with two "
+            "seeds.",
+        ]
+    )
+
+
+def introduction(runs: dict[str, Figures]) -> str:
+    """What was measured."""
+    first = next(iter(runs.values()))["metrics"]
+    seen = " and ".join(f"{figures['samples_seen']:,}" for figures in runs.values())
     return (
-        f"![Eight held-out tiles]({path})\n\n"
-        "Held-out tiles, from above: image, true label, segmented by the flow, and synthesized "
-        "from the true label with two seeds."
+        f"{len(first['classes'])} classes, {first['segmentation']['samples']:,} tiles of held-out "
+        f"longitude blocks, {seen} training samples seen; oracle mIoU "
+        f"{first['segmentation']['oracle_miou']:.3f}."
     )
 
 
-def _tables(dataset: str, metrics: Metrics) -> list[str]:
-    train = read_params().dataset(dataset).train
-    segmentation, synthesis = metrics.segmentation, metrics.synthesis
-    seen = train.steps * train.batch_size
+def segmentation(runs: dict[str, Figures]) -> str:
+    """mIoU by steps and of the baselines, a column for each run."""
+    found = [figures["metrics"] for figures in runs.values()]
     rows = [
-        *(
-            (f"SemFlow, {steps} step{'s' * (steps > 1)}", result)
-            for steps, result in sorted(segmentation.by_steps.items())
-        ),
-        ("colour classifier", metrics.baselines["color_classifier"]),
-        ("discriminative U-Net, same size, same samples", metrics.baselines["unet"]),
+        (
+            f"SemFlow, {steps} step{'s' * (steps > '1')}",
+            [m["segmentation"]["by_steps"][steps] for m in found],
+        )
+        for steps in sorted(found[0]["segmentation"]["by_steps"], key=int)
     ]
-    lines = [f"| {name} | {r.miou:.3f} | {r.pixel_accuracy:.3f} |" for name, r in rows]
-    first = "\n".join(
+    rows.append(("colour classifier", [m["baselines"]["color_classifier"] for m in found]))
+    unet = [m["baselines"]["unet"] for m in found]
+    rows.append(("discriminative U-Net, same size, same samples", unet))
+    lines = [
+        f"| {name} | " + " | ".join(f"{result['miou']:.3f}" for result in results) + " |"
+        for name, results in rows
+    ]
+    head = "| segmentation, mIoU | " + " | ".join(f"`{run}`" for run in runs) + " |"
+    return "\n".join([head, "|---" * (1 + len(runs)) + "|", *lines])
+
+
+def synthesis(runs: dict[str, Figures]) -> str:
+    """Round trip and distance by steps, a pair of columns for each run."""
+    found = [figures["metrics"] for figures in runs.values()]
+    lines = [
+        f"| {steps} step{'s' * (steps > '1')} | "
+        + " | ".join(_pair(m["synthesis"]["by_steps"][steps]) for m in found)
+        + " |"
+        for steps in sorted(found[0]["synthesis"]["by_steps"], key=int)
+    ]
+    floors = [
+        f"{m['baselines']['unet']['miou']:.3f} | {m['synthesis']['floor_fd_mobilenetv2']:.1f}"
+        for m in found
+    ]
+    columns = " | ".join(f"round trip, `{run}` | FD-MobileNetV2" for run in runs)
+    last = found[0]["synthesis"]
+    seeds = " and ".join(f"{m['synthesis']['diversity_st_lpips']:.3f}" for m in found)
+    return "\n".join(
         [
-            f"{len(metrics.classes)} classes, {segmentation.samples:,} tiles of held-out longitude "
-            f"blocks, {seen:,} training samples seen; oracle mIoU {segmentation.oracle_miou:.3f}.",
-            "",
-            "| segmentation | mIoU | accuracy |",
-            "|---|---|---|",
+            f"| synthesis | {columns} |",
+            "|---" * (1 + 2 * len(runs)) + "|",
             *lines,
-        ]
-    )
-    real = metrics.baselines["unet"].miou
-    second = "\n".join(
-        [
-            "| synthesis | FD-MobileNetV2 | KD-MobileNetV2 | ST-LPIPS to the truth | round trip |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {steps} step{'s' * (steps > 1)} | {r.fd_mobilenetv2:.1f} | "
-                f"{r.kd_mobilenetv2:.4f} | {r.st_lpips_to_truth:.3f} | "
-                f"{r.roundtrip_miou_unet:.3f} |"
-                for steps, r in sorted(synthesis.by_steps.items())
-            ),
-            f"| real images | {synthesis.floor_fd_mobilenetv2:.1f} | "
-            f"{synthesis.floor_kd_mobilenetv2:.4f} | 0 | {real:.3f} |",
+            f"| real images | {' | '.join(floors)} |",
             "",
-            f"N = {synthesis.samples:,} against {synthesis.reference_samples:,} real tiles. The "
-            "round trip is the mIoU of the syntheses, segmented by the independent U-Net. Two "
-            f"seeds differ by {synthesis.diversity_st_lpips:.3f} ST-LPIPS on average. These "
-            "distances use MobileNetV2 and shift-tolerant LPIPS features; they are neither FID "
-            "nor LPIPS.",
+            f"N = {last['samples']:,} against {last['reference_samples']:,} real tiles. The round "
+            "trip is the mIoU of the syntheses, segmented by the independent U-Net. Two seeds "
+            f"differ by {seeds} ST-LPIPS. The distances use MobileNetV2's features; they are not "
+            "FID.",
         ]
     )
-    return [first, second]
+
+
+def _pair(result: dict[str, float]) -> str:
+    return f"{result['roundtrip_miou_unet']:.3f} | {result['fd_mobilenetv2']:.1f}"
 
 
 if __name__ == "__main__":

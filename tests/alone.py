@@ -105,7 +105,9 @@ def _latents(root: Path, delay: float) -> None:
     PatchAutoencoder.encode = slowly  # type: ignore[assignment,method-assign]
     torch.set_num_threads(1)
     accelerator = Accelerator(cpu=True)
-    print(f"rank {accelerator.process_index} of {accelerator.num_processes}", flush=True)
+    # One write: print would send the line and its end apart, and two ranks' lines could mix.
+    sys.stdout.write(f"rank {accelerator.process_index} of {accelerator.num_processes}\n")
+    sys.stdout.flush()
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
     work = LatentWork("earth", root / "shards", root / "digests.json", autoencoder, batch_size=4)
     scratch = root / "latents.scratch"

@@ -15,6 +15,7 @@ def flow(at_image: float, at_mask: float) -> Flow:
         probability_at_image=at_image,
         probability_at_mask=at_mask,
         posterior="sample",
+        ignored="masked",
         preconditioning=None,
         velocity_loss_weight=1.0,
         anchor_loss_weight=0.0,
