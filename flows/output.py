@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 MISTAKE = 2
 TERMINATED, KILLED = 143, 137
@@ -49,7 +49,7 @@ class Line:
         return min(int(found[1]), 100) if found else None
 
 
-def lines_of(stream: BinaryIO) -> Iterator[Line]:
+def lines_of(stream: IO[bytes]) -> Iterator[Line]:
     """Lines as they come, until the last writer has closed the stream.
 
     Args:
