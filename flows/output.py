@@ -20,6 +20,14 @@ _PASSING = re.compile(
     r"ConnectionError|ConnectionResetError|ConnectTimeout|ReadTimeout|Read timed out|"
     r"Temporary failure in name resolution|\[Errno (?:5|11|110|116|121)\]"
 )
+# What DVC advises after every stage; a flow does it at its end.
+_ADVICE = (
+    "To track the changes",
+    "To enable auto staging",
+    "Use `dvc push`",
+    "\tgit add",
+    "\tdvc config",
+)
 
 
 class StageInterrupted(Exception):
@@ -121,5 +129,5 @@ class Ending:
 
 def _line(raw: bytes, passing: bool) -> Iterator[Line]:
     text = _ESCAPES.sub("", raw.decode("utf-8", errors="replace")).rstrip()
-    if text:
+    if text and not text.startswith(_ADVICE):
         yield Line(text, passing)

@@ -149,7 +149,7 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 def has_remote(folder: Path) -> bool:
     """Whether DVC has a default remote to push to and pull from."""
-    return _runs([*DVC, "config", "core.remote"], folder)
+    return bool(_setting(folder, "core.remote"))
 
 
 def _share_cache(repository: Path, folder: Path) -> None:
@@ -157,7 +157,7 @@ def _share_cache(repository: Path, folder: Path) -> None:
     if settings.is_file():
         shutil.copy2(settings, folder / ".dvc" / "config.local")
     dvc(folder, "config", "--local", "cache.dir", dvc(repository, "cache", "dir"))
-    if not _runs([*DVC, "config", "cache.type"], folder):
+    if not _setting(folder, "cache.type"):
         dvc(folder, "config", "--local", "cache.type", LINK_TYPES)
 
 
@@ -193,8 +193,12 @@ def _remove(repository: Path, folder: Path) -> None:
     git(repository, "worktree", "prune")
 
 
-def _runs(command: list[str], folder: Path) -> bool:
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+def _setting(folder: Path, name: str) -> str:
+    """A value of DVC's configuration; empty where it is not set."""
+    command = [*DVC, "config", name]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def _output(command: list[str], folder: Path) -> str:
