@@ -168,8 +168,10 @@ def _held(lock: Path) -> Iterator[None]:
     with lock.open("a", encoding="ascii") as file:
         if not _lock(file):
             raise UserError(f"run {lock.stem} is going on; cancel it or wait for it")
-        yield
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _sweep(repository: Path, parent: Path) -> None:
