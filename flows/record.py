@@ -84,6 +84,34 @@ def record(
     return commit, branch
 
 
+def register(found: Workspace, model: str, commit: str) -> str | None:
+    """Gives a commit the next version of a model of dvc.yaml's `artifacts`, as GTO's tags do it.
+
+    Args:
+        found: where the run has worked.
+        model: name of the artifact.
+        commit: of the run.
+
+    Returns:
+        The tag, `earth@v0.0.3`; None where the commit is the one that the run started from.
+    """
+    if commit == found.commit:
+        return None
+    listed = git(found.folder, "tag", "--list", f"{model}@v0.0.*").split()
+    number = max((int(tag.rpartition(".")[2]) for tag in listed), default=0)
+    while True:
+        number += 1
+        tag = f"{model}@v0.0.{number}"
+        try:
+            git(found.folder, *_identity(found.folder), "tag", "-m", found.name, tag, commit)
+        except UserError:
+            # Another run has taken the number meanwhile.
+            if tag not in git(found.folder, "tag", "--list", tag).split():
+                raise
+            continue
+        return tag
+
+
 def push(found: Workspace, stages: Sequence[Stage]) -> bool:
     """Sends what the stages have made to DVC's default remote; False where none is set."""
     if not has_remote(found.folder):

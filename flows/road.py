@@ -8,10 +8,10 @@ from pathlib import Path
 
 from prefect import get_run_logger
 
-from flows.artifacts import show_metrics, show_samples, show_summary
+from flows.artifacts import key_of, show_metrics, show_samples, show_summary
 from flows.graph import Stage, stages_for
 from flows.output import StageFailed
-from flows.record import noted_checkpoint, push, read_checkpoint, record
+from flows.record import noted_checkpoint, push, read_checkpoint, record, register
 from flows.reproduce import comparison, locked_md5, restore
 from flows.stage import GPU_TAG, run_stage
 from flows.workspace import Workspace, has_remote, link_raw_data, scratch_root
@@ -108,12 +108,13 @@ def _keep(
     title = f"{flow} {dataset}: {'; '.join(said)}"
     made = read_checkpoint(found.folder / _training(stages).outs[0])
     commit, branch = record(found, f"{flow} {dataset}", stages, made)
+    version = register(found, key_of(dataset), commit) if flow == "train" else None
     pushed = "outputs pushed to the DVC remote" if push(found, stages) else "no DVC remote is set"
     report = _kept_report(found, stages)
     lines = [
         *said,
         f"commit `{commit}` on branch `{branch}`, tag `{found.name}`; {pushed}",
-        f"checkpoint md5 `{made.md5}`",
+        f"checkpoint md5 `{made.md5}`" + (f", registered as `{version}`" if version else ""),
         *(f"`{name}` sha256 `{digest}`" for name, digest in made.weights.items()),
         f"curves and samples: `{found.logs}`",
         *([f"report: `{report}`"] if report else []),

@@ -62,6 +62,9 @@ stages:
       cmd: $SEMFLOW_LAUNCH python stage.py report ${item} reports/${item}/index.html
       deps: ["reports/${item}/metrics.json", stage.py]
       outs: ["reports/${item}/index.html"]
+artifacts:
+  earth:
+    path: models/earth/pipeline
 """
 CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
 IGNORED = "/data/\n/models/\n/logs/\n/.scratch/\n/reports/*/index.html\n"

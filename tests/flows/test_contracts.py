@@ -19,7 +19,8 @@ from stages.entry import Folders
 
 DATASETS = sorted(read_params(ROOT / "params.yaml").blocks)
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
-GRAPH: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+DVC_FILE: dict[str, Any] = YAML(typ="safe").load(ROOT / "dvc.yaml")
+GRAPH: dict[str, Any] = DVC_FILE["stages"]
 
 
 def test_there_is_a_deployment_of_each_flow_for_each_data_set() -> None:
@@ -80,3 +81,8 @@ def test_stages_that_use_an_accelerator_say_so() -> None:
         wants = any(dep.startswith("semflow/networks/") for dep in map(str, body["deps"]))
         copies_weights = name == "backbone"
         assert bool(body.get("meta", {}).get("gpu")) == (wants and not copies_weights), name
+
+
+def test_every_data_set_has_its_checkpoint_among_the_artifacts() -> None:
+    named = {name: entry["path"] for name, entry in DVC_FILE["artifacts"].items()}
+    assert named == {key_of(dataset): str(Folders(dataset).pipeline) for dataset in DATASETS}

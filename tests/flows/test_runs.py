@@ -76,6 +76,9 @@ def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
 @pytest.mark.heavy
 def test_a_commit_whose_cache_is_lost_is_pulled_or_retrained_and_compared(project: Path) -> None:
     assert train("earth", {"train.steps": 8}, return_state=True).is_completed()
+    assert sh(project, "git", "tag", "--list", "earth@*") == "earth@v0.0.1"
+    sh(project, sys.executable, "-m", "dvc", "artifacts", "get", ".", "earth", "-o", "../got")
+    assert (project.parent / "got" / "unet" / "x.safetensors").read_text("utf-8") == "train 8"
     tag = only_run(project).removeprefix("runs/")
     sh(project, "rm", "-rf", ".dvc/cache")
     again = train("earth", revision=tag, return_state=True)
