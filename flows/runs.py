@@ -21,7 +21,7 @@ from flows.artifacts import key_of
 from flows.output import StageFailed, StageInterrupted
 from flows.parameters import Overrides, edited_params, with_dataset
 from flows.road import build, reproduce
-from flows.workspace import commit_of, git, repository_root, workspace
+from flows.workspace import commit_of, git, repository_root, uncommitted, workspace
 from semflow.errors import UserError
 from semflow.files import write_text
 from semflow.params import PARAMS_FILE
@@ -72,6 +72,8 @@ def _carried_out(
     try:
         repository = repository_root()
         commit = commit_of(repository, revision)
+        if revision is None and uncommitted(repository):
+            get_run_logger().warning("a run takes HEAD: what is not committed is not part of it")
         # Refused before anything is made or run.
         params = git(repository, "show", f"{commit}:{PARAMS_FILE}") + "\n"
         past = revision is not None and recipe is None and not overrides
