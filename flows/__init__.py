@@ -1,0 +1,1 @@
+"""When, where and again: Prefect flows over the stages that DVC decides about."""

@@ -1,0 +1,102 @@
+"""What the Prefect page shows of a run: how far it is, samples, metrics, where the report lies."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+UPDATE_SECONDS = 5.0
+PAUSE_SECONDS = 60.0
+GRID_WIDTH = 640
+"""Pixels of the embedded sample grid, to keep an artifact below some hundred kilobytes."""
+
+
+class Progress:
+    """A bar on the page of one task; made with the first percent, and never in the way.
+
+    Args:
+        address: of the stage.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._artifact: Any = None
+        self._next = 0.0
+
+    def update(self, percent: int) -> None:
+        """Shows it, a few times a minute; a server that is away is tried again later."""
+        now = time.monotonic()
+        if now < self._next and percent < 100:
+            return
+        self._next = now + UPDATE_SECONDS
+        try:
+            if self._artifact is None:
+                self._artifact = create_progress_artifact(
+                    float(percent), key=key_of(self._address), description=self._address
+                )
+            else:
+                update_progress_artifact(self._artifact, float(percent))
+        except Exception as error:
+            self._next = now + PAUSE_SECONDS
+            get_run_logger().warning("progress not shown: %s", type(error).__name__)
+
+
+def key_of(*parts: str) -> str:
+    """Names joined to a key as Prefect wants it: small letters, digits and dashes."""
+    text = "-".join(parts).lower()
+    return "".join(letter if letter.isalnum() else "-" for letter in text)
+
+
+def show_samples(run: str, logs: Path, dataset: str) -> None:
+    """The last grid that training has drawn, embedded; nothing where there is none."""
+    grids = sorted((logs / dataset / "samples").glob("*.png"))
+    if grids:
+        text = (
+            f"Step {int(grids[-1].stem)}; from above: image, label, segmented, synthesized.\n\n"
+            f"![samples]({data_uri(grids[-1])})\n\n`{grids[-1]}`"
+        )
+        create_markdown_artifact(text, key=key_of(dataset, "samples"), description=run)
+
+
+def show_metrics(run: str, dataset: str, metrics: Mapping[str, Any]) -> None:
+    """Every number of metrics.json as a row."""
+    rows = [{"metric": name, "value": value} for name, value in flat(metrics)]
+    create_table_artifact(rows, key=key_of(dataset, "metrics"), description=run)
+
+
+def show_summary(run: str, dataset: str, lines: list[str]) -> None:
+    """What came of a run, a line each."""
+    text = "\n".join(f"- {line}" for line in lines)
+    create_markdown_artifact(text, key=key_of(dataset, "run"), description=run)
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of nested mappings by dotted name; what is no number is left out."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{name}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield f"{before}{name}", value
+
+
+def data_uri(path: Path) -> str:
+    """A picture as it can stand in markdown: JPEG, at most GRID_WIDTH wide."""
+    with Image.open(path) as picture:
+        small = picture.convert("RGB")
+        small.thumbnail((GRID_WIDTH, GRID_WIDTH))
+        encoded = io.BytesIO()
+        small.save(encoded, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"

@@ -1,0 +1,113 @@
+"""The stages that a target needs, in order, as dvc.yaml has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from semflow.errors import UserError
+from semflow.misfits import nearest_name
+
+GRAPH_FILE = Path("dvc.yaml")
+ITEM = "${item}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage for one data set.
+
+    Args:
+        name: its key in dvc.yaml.
+        address: what `dvc repro` calls it, `index@earth`; the name alone if it belongs to no data
+            set.
+        deps: paths that it reads.
+        outs: paths that it makes.
+        tracked: those of them that git holds, not DVC's cache.
+        gpu: whether it asks for an accelerator, as its `meta` says.
+    """
+
+    name: str
+    address: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    tracked: tuple[str, ...]
+    gpu: bool
+
+
+def stages_for(target: str, dataset: str, root: Path) -> list[Stage]:
+    """A stage and all that it depends on, each after what it reads.
+
+    Args:
+        target: name of a stage.
+        dataset: the item of the stages that are made for each data set.
+        root: folder of dvc.yaml.
+
+    Raises:
+        UserError: dvc.yaml is absent or has no such stage.
+    """
+    stages = read_stages(dataset, root)
+    if target not in stages:
+        raise UserError(f"unknown stage {target!r}; {nearest_name(target, list(stages))}")
+    ordered: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        for other in stages.values():
+            if other.name not in ordered and _feeds(other, stage):
+                visit(other)
+        ordered[stage.name] = stage
+
+    visit(stages[target])
+    return list(ordered.values())
+
+
+def read_stages(dataset: str, root: Path) -> dict[str, Stage]:
+    """All stages of dvc.yaml by name, for one data set.
+
+    Raises:
+        UserError: dvc.yaml is absent.
+    """
+    try:
+        found = YAML(typ="safe").load(root / GRAPH_FILE)["stages"]
+    except FileNotFoundError:
+        raise UserError(f"{root / GRAPH_FILE} not found; name a checkout of the project") from None
+    return {name: _stage(name, block, dataset) for name, block in found.items()}
+
+
+def outside(stages: Sequence[Stage]) -> list[str]:
+    """Paths that some stage reads and none of them makes: sources, and raw downloads."""
+    made = [out for stage in stages for out in stage.outs]
+    read = dict.fromkeys(dep for stage in stages for dep in stage.deps)
+    return [dep for dep in read if not any(_overlap(dep, out) for out in made)]
+
+
+def _stage(name: str, block: Mapping[str, Any], dataset: str) -> Stage:
+    body = block.get("do", block)
+
+    def paths(*kinds: str) -> Iterator[tuple[str, bool]]:
+        for entry in (entry for kind in kinds for entry in body.get(kind, ())):
+            path, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+            yield path.replace(ITEM, dataset), bool(options.get("cache", True))
+
+    outs = list(paths("outs", "metrics", "plots"))
+    return Stage(
+        name=name,
+        address=f"{name}@{dataset}" if "foreach" in block else name,
+        deps=tuple(path for path, _ in paths("deps")),
+        outs=tuple(path for path, _ in outs),
+        tracked=tuple(path for path, cached in outs if not cached),
+        gpu=bool(body.get("meta", {}).get("gpu", False)),
+    )
+
+
+def _feeds(maker: Stage, reader: Stage) -> bool:
+    return any(_overlap(dep, out) for dep in reader.deps for out in maker.outs)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether they are the same path or one lies below the other."""
+    first, second = PurePosixPath(one), PurePosixPath(other)
+    return first.is_relative_to(second) or second.is_relative_to(first)

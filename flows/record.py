@@ -1,0 +1,129 @@
+"""A finished run as a commit: its parameters, dvc.lock and metrics on a branch of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.graph import Stage
+from flows.workspace import Workspace, dvc, git, has_remote
+from semflow.cli.history import dvc_md5
+from semflow.errors import UserError
+from semflow.files import sha256_of
+from semflow.provenance import read_provenance
+
+TRAILER = "Checkpoint: "
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a commit notes of a checkpoint, which itself lies in the cache.
+
+    Args:
+        md5: as dvc.lock has it.
+        weights: sha256 of each weights file by its path in the checkpoint.
+        versions: of Python and packages; empty where unknown.
+        hardware: that it was trained on; empty where unknown.
+    """
+
+    md5: str
+    weights: Mapping[str, str]
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any]
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Hashes a checkpoint and reads what it notes of its making."""
+    made = read_provenance(folder)
+    weights = sorted(folder.glob("*/*.safetensors"))
+    return Checkpoint(
+        dvc_md5(folder),
+        {path.relative_to(folder).as_posix(): sha256_of(path) for path in weights},
+        made.versions if made else {},
+        made.hardware if made else {},
+    )
+
+
+def noted_checkpoint(repository: Path, commit: str) -> Checkpoint | None:
+    """What a commit made by `record` notes; None for any other commit."""
+    for line in git(repository, "log", "-1", "--format=%B", commit).splitlines():
+        if line.startswith(TRAILER):
+            return Checkpoint(**json.loads(line.removeprefix(TRAILER)))
+    return None
+
+
+def record(
+    found: Workspace, title: str, stages: Sequence[Stage], checkpoint: Checkpoint
+) -> tuple[str, str]:
+    """Commits on `runs/<name>` and tags it with the name; the user's branch stays where it is.
+
+    Args:
+        found: where the run has worked.
+        title: first line of the message.
+        stages: whose outputs git holds are committed too.
+        checkpoint: noted in the message.
+
+    Returns:
+        The full hash, and the branch. Where nothing differs from the commit that the run started
+        from, it is that commit.
+    """
+    tracked = [out for stage in stages for out in stage.tracked]
+    paths = ["params.yaml", "dvc.lock", *tracked]
+    folder = found.folder
+    git(folder, "add", "--", *(path for path in paths if (folder / path).exists()))
+    if git(folder, "diff", "--cached", "--name-only"):
+        message = f"{title}\n\n{TRAILER}{json.dumps(asdict(checkpoint), sort_keys=True)}"
+        git(folder, *_identity(folder), "commit", "--quiet", "--no-verify", "-m", message)
+    commit = git(folder, "rev-parse", "HEAD")
+    branch = f"runs/{found.name}"
+    git(folder, "branch", "--force", branch, commit)
+    git(folder, *_identity(folder), "tag", "--force", "-m", title, found.name, commit)
+    return commit, branch
+
+
+def register(found: Workspace, model: str, commit: str) -> str | None:
+    """Gives a commit the next version of a model of dvc.yaml's `artifacts`, as GTO's tags do it.
+
+    Args:
+        found: where the run has worked.
+        model: name of the artifact.
+        commit: of the run.
+
+    Returns:
+        The tag, `earth@v0.0.3`; None where the commit is the one that the run started from.
+    """
+    if commit == found.commit:
+        return None
+    listed = git(found.folder, "tag", "--list", f"{model}@v0.0.*").split()
+    number = max((int(tag.rpartition(".")[2]) for tag in listed), default=0)
+    while True:
+        number += 1
+        tag = f"{model}@v0.0.{number}"
+        try:
+            git(found.folder, *_identity(found.folder), "tag", "-m", found.name, tag, commit)
+        except UserError:
+            # Another run has taken the number meanwhile.
+            if tag not in git(found.folder, "tag", "--list", tag).split():
+                raise
+            continue
+        return tag
+
+
+def push(found: Workspace, stages: Sequence[Stage]) -> bool:
+    """Sends what the stages have made to DVC's default remote; False where none is set."""
+    if not has_remote(found.folder):
+        return False
+    dvc(found.folder, "push", *(stage.address for stage in stages))
+    return True
+
+
+def _identity(folder: Path) -> list[str]:
+    """A name for the commits of a worker on which git knows none."""
+    try:
+        git(folder, "var", "GIT_COMMITTER_IDENT")
+    except UserError:
+        return ["-c", "user.name=semflow", "-c", "user.email=semflow@localhost"]
+    return []

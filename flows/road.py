@@ -1,0 +1,137 @@
+"""What a run does in its workspace: stages, one after another, and what is kept of them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import get_run_logger
+
+from flows.artifacts import key_of, show_metrics, show_samples, show_summary
+from flows.graph import Stage, stages_for
+from flows.output import StageFailed
+from flows.record import noted_checkpoint, push, read_checkpoint, record, register
+from flows.reproduce import comparison, locked_md5, restore
+from flows.stage import GPU_TAG, run_stage
+from flows.workspace import Workspace, has_remote, link_raw_data, scratch_root
+from semflow.datasets.readers import open_reader
+from semflow.errors import UserError
+from semflow.files import read_json
+from semflow.params import PARAMS_FILE, read_params
+
+TRAIN = "train"
+TARGETS = {"train": TRAIN, "evaluate": "report"}
+"""The last stage of each flow."""
+
+
+def build(found: Workspace, flow: str, dataset: str) -> str:
+    """Brings a flow's stages up to date and records what came of it.
+
+    Args:
+        found: a workspace whose params.yaml says what is wanted.
+        flow: a key of TARGETS.
+        dataset: listed in that params.yaml.
+
+    Returns:
+        What happened, in a line.
+
+    Raises:
+        UserError: raw data is missing.
+        StageFailed: likewise StageInterrupted, after retries.
+    """
+    stages = stages_for(TARGETS[flow], dataset, found.folder)
+    said = run_stages(found, stages, dataset)
+    return _keep(found, flow, dataset, stages, [said])
+
+
+def reproduce(found: Workspace, flow: str, dataset: str) -> str:
+    """Brings back what a commit holds: from the cache, the remote, or by running its stages.
+
+    Args:
+        found: a workspace at that commit, its parameters unchanged.
+        flow: as for `build`.
+        dataset: likewise.
+
+    Returns:
+        Where it came from, and whether it has the commit's bytes.
+
+    Raises:
+        UserError: raw data is missing.
+        StageFailed: also if the bytes differ where hardware and versions are the commit's.
+    """
+    stages = stages_for(TARGETS[flow], dataset, found.folder)
+    train = _training(stages)
+    md5 = locked_md5(found.folder, train.address, train.outs[0])
+    source = restore(found, list(dict.fromkeys([train, stages[-1]])))
+    said = [f"from {source}"] if source else [run_stages(found, stages, dataset)]
+    made = read_checkpoint(found.folder / train.outs[0])
+    good, compared = comparison(made, md5, noted_checkpoint(found.repository, found.commit))
+    said.append(compared)
+    line = _keep(found, flow, dataset, stages, said)
+    if not good:
+        raise StageFailed(line)
+    return line
+
+
+def run_stages(found: Workspace, stages: Sequence[Stage], dataset: str) -> str:
+    """Each stage as a task, in order.
+
+    Returns:
+        The stages that had to run, in a line.
+
+    Raises:
+        UserError: raw data is missing: which, where to get it and where it goes.
+        StageFailed: likewise StageInterrupted, after retries.
+    """
+    missing = link_raw_data(found, stages)
+    if missing:
+        open_reader(missing[0], read_params(found.folder / PARAMS_FILE).dataset(dataset).index)
+        raise UserError(f"{missing[0]} is missing; no stage makes it and git does not hold it")
+    scratch, pull = str(scratch_root(found.repository)), has_remote(found.folder)
+    happened: dict[str, list[str]] = {}
+    for stage in stages:
+        one = run_stage.with_options(tags={GPU_TAG} if stage.gpu else set())
+        what = one(stage.address, str(found.folder), scratch, pull)
+        happened.setdefault(what, []).append(stage.name)
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in happened.items())
+
+
+def _training(stages: Sequence[Stage]) -> Stage:
+    return next(stage for stage in stages if stage.name == TRAIN)
+
+
+def _keep(
+    found: Workspace, flow: str, dataset: str, stages: Sequence[Stage], said: list[str]
+) -> str:
+    """Commits, pushes, and shows it; returns what was said in a line."""
+    title = f"{flow} {dataset}: {'; '.join(said)}"
+    made = read_checkpoint(found.folder / _training(stages).outs[0])
+    commit, branch = record(found, f"{flow} {dataset}", stages, made)
+    version = register(found, key_of(dataset), commit) if flow == "train" else None
+    pushed = "outputs pushed to the DVC remote" if push(found, stages) else "no DVC remote is set"
+    report = _kept_report(found, stages)
+    lines = [
+        *said,
+        f"commit `{commit}` on branch `{branch}`, tag `{found.name}`; {pushed}",
+        f"checkpoint md5 `{made.md5}`" + (f", registered as `{version}`" if version else ""),
+        *(f"`{name}` sha256 `{digest}`" for name, digest in made.weights.items()),
+        f"curves and samples: `{found.logs}`",
+        *([f"report: `{report}`"] if report else []),
+    ]
+    for line in lines:
+        get_run_logger().info(line)
+    show_summary(found.name, dataset, lines)
+    show_samples(found.name, found.logs, dataset)
+    metrics = found.folder / "reports" / dataset / "metrics.json"
+    if flow == "evaluate":
+        show_metrics(found.name, dataset, read_json(metrics))
+    return title
+
+
+def _kept_report(found: Workspace, stages: Sequence[Stage]) -> Path | None:
+    """A copy of the report that stays when the workspace goes."""
+    page = found.folder / stages[-1].outs[0]
+    if page.suffix != ".html":
+        return None
+    return Path(shutil.copyfile(page, found.logs / "report.html"))

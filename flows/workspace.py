@@ -1,0 +1,205 @@
+"""Where a run works: a git worktree of its own, beside the user's tree and never in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from dvc.config import Config
+
+from flows.graph import Stage, outside
+from semflow.errors import UserError
+from semflow.scratch import ROOT_VARIABLE
+
+RUNS = "runs"
+DVC = (sys.executable, "-P", "-m", "dvc")
+LINK_TYPES = "reflink,hardlink,symlink,copy"
+"""How DVC fills a workspace from the cache: without copying where the file systems allow it."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A checkout for one run.
+
+    Args:
+        folder: its root, which goes away with the run.
+        repository: root of the user's checkout.
+        name: of the run.
+        commit: full hash that it was made at.
+    """
+
+    folder: Path
+    repository: Path
+    name: str
+    commit: str
+
+    @property
+    def logs(self) -> Path:
+        """What stays: curves, sample grids, the report."""
+        return self.repository / "logs" / RUNS / self.name
+
+
+def repository_root() -> Path:
+    """The checkout that the current folder belongs to.
+
+    Raises:
+        UserError: it belongs to none.
+    """
+    return Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
+
+
+def scratch_root(repository: Path) -> Path:
+    """Unfinished work of all runs: outside their workspaces, so that a later run goes on."""
+    return repository / (os.environ.get(ROOT_VARIABLE) or ".scratch")
+
+
+def commit_of(repository: Path, revision: str | None) -> str:
+    """The full hash of a revision; of HEAD for None.
+
+    Raises:
+        UserError: there is no such commit.
+    """
+    try:
+        return git(repository, "rev-parse", "--verify", f"{revision or 'HEAD'}^{{commit}}")
+    except UserError:
+        raise UserError(f"revision {revision!r} is no commit of {repository}; fetch it") from None
+
+
+@contextmanager
+def workspace(repository: Path, name: str, commit: str) -> Iterator[Workspace]:
+    """Checks a commit out into a folder of its own and removes it when the block ends.
+
+    What a killed run of any name has left is removed too.
+
+    Args:
+        repository: the user's checkout, whose DVC cache and remotes are used.
+        name: of the run, and of the folder; the same name again finds nothing of the earlier run.
+        commit: full hash.
+
+    Raises:
+        UserError: a run of that name is going on.
+    """
+    parent = scratch_root(repository) / RUNS
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / name
+    with ExitStack() as held:
+        with (parent / "lock").open("a", encoding="ascii") as one_at_a_time:
+            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+            held.enter_context(_held(parent / f"{name}.lock"))
+            _sweep(repository, parent)
+            _remove(repository, folder)
+            git(repository, "worktree", "add", "--force", "--detach", str(folder), commit)
+        try:
+            made = Workspace(folder, repository, name, commit)
+            _share_settings(repository, folder)
+            made.logs.mkdir(parents=True, exist_ok=True)
+            (folder / "logs").symlink_to(made.logs)
+            yield made
+        finally:
+            _remove(repository, folder)
+
+
+def link_raw_data(found: Workspace, stages: Sequence[Stage]) -> list[Path]:
+    """Links what no stage makes and git does not hold: raw downloads.
+
+    Returns:
+        Where in the user's checkout something is missing.
+    """
+    missing = []
+    for path in outside(stages):
+        here, there = found.folder / path, found.repository / path
+        if here.exists():
+            continue
+        if there.exists():
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.symlink_to(there.resolve())
+        else:
+            missing.append(there)
+    return missing
+
+
+def uncommitted(repository: Path) -> bool:
+    """Whether the user's tree differs from its HEAD in files that git knows."""
+    return bool(git(repository, "status", "--porcelain", "--untracked-files=no"))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints, without the last newline.
+
+    Raises:
+        UserError: git fails, with its last line.
+    """
+    return _output(["git", "-C", str(folder), *arguments], folder)
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    """What dvc prints, without the last newline.
+
+    Raises:
+        UserError: dvc fails, with its last line.
+    """
+    return _output([*DVC, *arguments], folder)
+
+
+def has_remote(folder: Path) -> bool:
+    """Whether DVC has a default remote to push to and pull from."""
+    return "remote" in Config(str(folder / ".dvc"))["core"]
+
+
+def _share_settings(repository: Path, folder: Path) -> None:
+    """Gives a workspace the user's DVC settings, the cache and remotes at relative paths too."""
+    shared = Config(str(repository / ".dvc"))
+    with Config(str(folder / ".dvc")).edit("local") as settings:
+        settings.update(shared)
+        settings["cache"].setdefault("dir", str(repository / ".dvc" / "cache"))
+        settings["cache"].setdefault("type", LINK_TYPES)
+
+
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    with lock.open("a", encoding="ascii") as file:
+        if not _lock(file):
+            raise UserError(f"run {lock.stem} is going on; cancel it or wait for it")
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _sweep(repository: Path, parent: Path) -> None:
+    """Removes the workspaces of processes that are gone."""
+    for lock in parent.glob("*.lock"):
+        with lock.open("a", encoding="ascii") as file:
+            if _lock(file):
+                _remove(repository, lock.with_suffix(""))
+                lock.unlink(missing_ok=True)
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(repository: Path, folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    git(repository, "worktree", "prune")
+
+
+def _output(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        raise UserError(f"{' '.join(command)} failed in {folder}: {lines[-1]}")
+    return done.stdout.strip()

@@ -1,0 +1,131 @@
+"""Real flow runs, through a real server, over a project of small stages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from flows_project import sh, state_of
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
+
+import flows.stage
+from flows.runs import evaluate, train
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows.stage.run_stage, "retry_delay_seconds", [0.1])
+
+
+def client() -> SyncPrefectClient:
+    return get_client(sync_client=True)
+
+
+def ran(project: Path) -> list[str]:
+    path = project / ".scratch" / "ran"
+    return path.read_text("utf-8").split() if path.exists() else []
+
+
+def checkpoint_note(project: Path, commit: str) -> dict[str, object]:
+    message = sh(project, "git", "log", "-1", "--format=%B", commit)
+    line = next(line for line in message.splitlines() if line.startswith("Checkpoint: "))
+    found: dict[str, object] = json.loads(line.removeprefix("Checkpoint: "))
+    return found
+
+
+def only_run(project: Path) -> str:
+    return sh(project, "git", "for-each-ref", "--format=%(refname:short)", "refs/heads/runs")
+
+
+def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
+    project: Path,
+) -> None:
+    before = state_of(project)
+    state = evaluate("earth", {"train.steps": 7}, return_state=True)
+    assert state.is_completed(), state.message
+    assert ran(project) == ["index", "train", "evaluate", "report"]
+    assert state_of(project) == before
+
+    branch = only_run(project)
+    tag = branch.removeprefix("runs/")
+    assert sh(project, "git", "rev-parse", f"{tag}^{{commit}}", branch).split()[0] == sh(
+        project, "git", "rev-parse", branch
+    )
+    assert sh(project, "git", "rev-parse", f"{branch}^") == before["commit"]
+    changed = sh(project, "git", "diff", "--name-only", "main", branch).split()
+    assert changed == ["dvc.lock", "params.yaml", "reports/earth/metrics.json"]
+    assert (project / "logs" / "runs" / tag / "report.html").read_text("utf-8") == "<html>"
+
+    with client() as api:
+        artifacts = {found.key: found.data for found in api.read_artifacts()}
+    assert "segmentation.miou" in str(artifacts["earth-metrics"])
+    assert branch in str(artifacts["earth-run"])
+
+    again = train("earth", revision=tag, return_state=True)
+    assert again.is_completed()
+    assert "from the cache" in str(again.message)
+    assert "the same bytes as the commit's" in str(again.message)
+    assert ran(project) == ["index", "train", "evaluate", "report"]
+
+
+@pytest.mark.heavy
+def test_a_commit_whose_cache_is_lost_is_pulled_or_retrained_and_compared(project: Path) -> None:
+    assert train("earth", {"train.steps": 8}, return_state=True).is_completed()
+    assert sh(project, "git", "tag", "--list", "earth@*") == "earth@v0.0.1"
+    sh(project, sys.executable, "-m", "dvc", "artifacts", "get", ".", "earth", "-o", "../got")
+    assert (project.parent / "got" / "unet" / "x.safetensors").read_text("utf-8") == "train 8"
+    tag = only_run(project).removeprefix("runs/")
+    sh(project, "rm", "-rf", ".dvc/cache")
+    again = train("earth", revision=tag, return_state=True)
+    assert "ran: index, train" in str(again.message)
+    assert "the same bytes as the commit's" in str(again.message)
+
+    sh(project, sys.executable, "-m", "dvc", "remote", "add", "--local", "-d", "store", "../store")
+    assert train("earth", revision=tag, return_state=True).is_completed()  # pushes
+    sh(project, "rm", "-rf", ".dvc/cache")
+    pulled = train("earth", revision=tag, return_state=True)
+    assert "from the remote; the same bytes" in str(pulled.message)
+    assert ran(project) == ["index", "train"] * 2
+
+
+def test_what_cannot_be_is_refused_before_anything_runs(project: Path) -> None:
+    before = state_of(project)
+    for state in (
+        train("earth", {"train.stps": 7}, return_state=True),
+        train("earth", recipe="quick", return_state=True),
+        train("mars", return_state=True),
+        train("earth", revision="v9", return_state=True),
+        train("cityscapes", return_state=True),
+    ):
+        assert isinstance(state, State)
+        assert state.is_failed()
+        assert "\n" not in str(state.message)
+    assert "data/raw/cityscapes/" in str(state.message)
+    assert ran(project) == []
+    assert not (project / ".scratch" / "runs").exists() or not any(
+        path.is_dir() for path in (project / ".scratch" / "runs").iterdir()
+    )
+    assert state_of(project) == before
+
+
+def test_a_mistake_ends_the_run_at_once_with_its_own_line(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = train("earth", {"train.steps": 2}, return_state=True)
+    assert state.is_failed()
+    assert state.message == "train@earth: no such luck"
+    assert ran(project) == ["index", "train"]
+    assert only_run(project) == ""
+    assert "Traceback" not in caplog.text
+
+
+def test_a_killed_stage_is_tried_again(project: Path) -> None:
+    state = train("earth", {"train.steps": 3}, return_state=True)
+    assert state.is_completed(), state.message
+    assert ran(project) == ["index", "train", "train"]
+    assert checkpoint_note(project, only_run(project))["weights"]

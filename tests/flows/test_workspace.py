@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from flows_project import sh, state_of
+
+from flows.graph import stages_for
+from flows.workspace import commit_of, dvc, link_raw_data, scratch_root, workspace
+from semflow.errors import UserError
+
+
+def test_a_workspace_is_the_commit_and_leaves_the_users_tree_as_it_was(project: Path) -> None:
+    (project / "stage.py").write_text("work in progress", encoding="utf-8")
+    (project / "staged").write_text("staged", encoding="utf-8")
+    sh(project, "git", "add", "staged")
+    before = state_of(project)
+    with workspace(project, "run", commit_of(project, None)) as found:
+        assert "import" in (found.folder / "stage.py").read_text("utf-8")
+        assert not (found.folder / "staged").exists()
+        (found.folder / "params.yaml").write_text("changed", encoding="utf-8")
+        folder = found.folder
+    assert not folder.exists()
+    assert state_of(project) == before
+
+
+def test_it_goes_when_the_block_fails_and_its_logs_stay(project: Path) -> None:
+    with (
+        suppress(RuntimeError),
+        workspace(project, "run", commit_of(project, None)) as found,
+    ):
+        (found.folder / "logs" / "curve").write_text("1", encoding="utf-8")
+        raise RuntimeError
+    assert not found.folder.exists()
+    assert (project / "logs" / "runs" / "run" / "curve").read_text("utf-8") == "1"
+
+
+def test_it_shares_the_cache_and_links_raw_data_that_git_does_not_hold(project: Path) -> None:
+    with workspace(project, "run", commit_of(project, None)) as found:
+        stages = stages_for("train", "earth", found.folder)
+        assert link_raw_data(found, stages) == []
+        assert (found.folder / "data/raw/earth").resolve() == project / "data/raw/earth"
+        assert dvc(found.folder, "cache", "dir") == str(project / ".dvc" / "cache")
+        mars = stages_for("train", "mars", found.folder)
+        assert link_raw_data(found, mars) == [project / "data/raw/mars"]
+
+
+def test_what_a_killed_run_left_is_swept_and_a_going_ones_is_not(project: Path) -> None:
+    commit = commit_of(project, None)
+    script = (
+        "import os, sys; from pathlib import Path; from flows.workspace import workspace\n"
+        f"with workspace(Path({str(project)!r}), 'killed', {commit!r}): os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False, env=dict(os.environ))
+    left = scratch_root(project) / "runs" / "killed"
+    assert left.is_dir()
+    with workspace(project, "first", commit) as first:
+        assert not left.exists()
+        with workspace(project, "second", commit) as second:
+            assert first.folder.is_dir()
+            assert second.folder.is_dir()
+        with (
+            pytest.raises(UserError, match="run first is going on"),
+            workspace(project, "first", commit),
+        ):
+            pass
+        assert first.folder.is_dir()
+
+
+def test_a_revision_may_be_a_tag_and_an_unknown_one_is_told(project: Path) -> None:
+    sh(project, "git", "tag", "-m", "x", "some-tag")
+    assert commit_of(project, "some-tag") == sh(project, "git", "rev-parse", "HEAD")
+    with pytest.raises(UserError, match="'v9' is no commit"):
+        commit_of(project, "v9")
+
+
+def test_scratch_lies_where_the_environment_says(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scratch_root(project) == project / ".scratch"
+    monkeypatch.setenv("SEMFLOW_SCRATCH", "/elsewhere")
+    assert scratch_root(project) == Path("/elsewhere")

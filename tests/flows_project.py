@@ -1,0 +1,94 @@
+"""A project of small stages, with the repository's own params.yaml, for flows to run."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+# What a stage does follows from its data set's train.steps: 2 is the user's mistake,
+# 3 is killed once, any other works.
+STAGE = """
+import os, pathlib, signal, sys, time
+from ruamel.yaml import YAML
+name, dataset, out = sys.argv[1:]
+steps = YAML(typ="safe").load(pathlib.Path("params.yaml"))[dataset]["train"]["steps"]
+scratch = pathlib.Path(os.environ["SEMFLOW_SCRATCH"])
+with (scratch / "ran").open("a") as file:
+    file.write(f"{name} ")
+if name == "train" and steps == 2:
+    print("error: no such luck")
+    sys.exit(2)
+if name == "train" and steps == 3 and not (scratch / "killed").exists():
+    (scratch / "killed").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+folder = pathlib.Path(out)
+if name == "report":
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("<html>")
+elif name == "evaluate":
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text('{"segmentation": {"miou": 0.5}}')
+else:
+    (folder / "unet").mkdir(parents=True)
+    (folder / "unet" / "x.safetensors").write_text(f"{name} {steps}")
+"""
+GRAPH = """
+stages:
+  index:
+    foreach: ${datasets}
+    do:
+      cmd: $SEMFLOW_LAUNCH python stage.py index ${item} data/index/${item}
+      deps: ["data/raw/${item}", stage.py]
+      outs: ["data/index/${item}"]
+  train:
+    foreach: ${datasets}
+    do:
+      meta: {gpu: true}
+      cmd: $SEMFLOW_LAUNCH python stage.py train ${item} models/${item}/pipeline
+      deps: ["data/index/${item}", stage.py]
+      params: ["${item}.train"]
+      outs: ["models/${item}/pipeline"]
+  evaluate:
+    foreach: ${datasets}
+    do:
+      cmd: $SEMFLOW_LAUNCH python stage.py evaluate ${item} reports/${item}/metrics.json
+      deps: ["models/${item}/pipeline", stage.py]
+      metrics:
+        - "reports/${item}/metrics.json":
+            cache: false
+  report:
+    foreach: ${datasets}
+    do:
+      cmd: $SEMFLOW_LAUNCH python stage.py report ${item} reports/${item}/index.html
+      deps: ["reports/${item}/metrics.json", stage.py]
+      outs: ["reports/${item}/index.html"]
+artifacts:
+  earth:
+    path: models/earth/pipeline
+"""
+CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
+IGNORED = "/data/\n/models/\n/logs/\n/.scratch/\n/reports/*/index.html\n"
+
+
+def sh(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def state_of(root: Path) -> dict[str, str | bytes]:
+    """The user's tree as a run must leave it: branch, commit, status, files and their bytes."""
+    files = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+        and path.relative_to(root).parts[0] not in (".git", ".scratch", "logs")
+        and "cache" not in path.parts
+        and "tmp" not in path.parts
+    ]
+    return {
+        "branch": sh(root, "git", "symbolic-ref", "HEAD"),
+        "commit": sh(root, "git", "rev-parse", "HEAD"),
+        "status": sh(root, "git", "status", "--porcelain"),
+        "worktrees": sh(root, "git", "worktree", "list"),
+        **{str(path.relative_to(root)): path.read_bytes() for path in files},
+    }
