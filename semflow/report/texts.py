@@ -28,8 +28,8 @@ SOLVERS = {"euler": "Euler", "heun": "Heun", "midpoint": "midpoint rule"}
 BASELINES = {
     "unet": (
         "U-Net",
-        "Discriminative: the same size as SemFlow's, trained to classify pixels on the same "
-        "number of samples",
+        "Discriminative: trained to classify pixels on as many samples as SemFlow; its shape is "
+        "SemFlow's own unless baseline.network says otherwise",
     ),
     "color_classifier": (
         "Colour classifier",
