@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-MISTAKE = 2
 TERMINATED, KILLED = 143, 137
 _ENDS = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
