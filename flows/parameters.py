@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from semflow.cli.use import merge
+from semflow.cli.use import merge, round_trip, written
 from semflow.errors import UserError
 from semflow.misfits import nearest_name
 from semflow.params import Params, validate_params
@@ -27,14 +26,14 @@ def with_dataset(text: str, dataset: str) -> str:
     Raises:
         UserError: the file has no block for it.
     """
-    document = _round_trip().load(text)
+    document = round_trip().load(text)
     if dataset not in document:
         raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, _blocks(document))}")
     if document["datasets"] == [dataset]:
         return text
     document["datasets"].clear()
     document["datasets"].append(dataset)
-    return _written(document)
+    return written(document)
 
 
 def edited_params(text: str, dataset: str, recipe: str | None, overrides: Overrides) -> str:
@@ -50,11 +49,11 @@ def edited_params(text: str, dataset: str, recipe: str | None, overrides: Overri
         UserError: unknown data set, recipe or parameter, or a value that the schema does not allow.
     """
     listed = with_dataset(text, dataset)
-    document = _round_trip().load(listed)
+    document = round_trip().load(listed)
     if recipe is not None:
         merge(document[dataset], _recipe(document["recipes"], recipe, dataset))
     merge(document[dataset], nested(overrides))
-    edited = _written(document) if recipe is not None or overrides else listed
+    edited = written(document) if recipe is not None or overrides else listed
     validate_params(YAML(typ="safe").load(edited), f"params.yaml for {dataset}")
     return edited
 
@@ -95,16 +94,3 @@ def _recipe(recipes: Mapping[str, Any], recipe: str, dataset: str) -> dict[str, 
 
 def _blocks(document: Mapping[str, Any]) -> list[str]:
     return [name for name in document if name not in Params.model_fields]
-
-
-def _round_trip() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 100
-    return yaml
-
-
-def _written(document: Any) -> str:
-    text = io.StringIO()
-    _round_trip().dump(document, text)
-    return text.getvalue()

@@ -29,17 +29,26 @@ def run(options: argparse.Namespace) -> None:
     if options.dataset not in recipes[options.recipe]:
         known = ", ".join(recipes[options.recipe])
         raise UserError(f"recipe {options.recipe!r} is for {known}, not for {options.dataset!r}")
+    document = round_trip().load(PARAMS_FILE)
+    merge(document[options.dataset], document["recipes"][options.recipe][options.dataset])
+    text = written(document)
+    validate_params(YAML(typ="safe").load(text), f"recipe {options.recipe}, {options.dataset}")
+    write_text(PARAMS_FILE, text)
+
+
+def round_trip() -> YAML:
+    """A parser that keeps comments, quotes and order for the writer."""
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 100
-    document = yaml.load(PARAMS_FILE)
-    merge(document[options.dataset], document["recipes"][options.recipe][options.dataset])
+    return yaml
+
+
+def written(document: Any) -> str:
+    """What `round_trip` has loaded, as text."""
     text = io.StringIO()
-    yaml.dump(document, text)
-    validate_params(
-        YAML(typ="safe").load(text.getvalue()), f"recipe {options.recipe}, {options.dataset}"
-    )
-    write_text(PARAMS_FILE, text.getvalue())
+    round_trip().dump(document, text)
+    return text.getvalue()
 
 
 def merge(block: dict[str, Any], overrides: dict[str, Any]) -> None:
