@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -103,15 +104,18 @@ def train_segmenter(
         samples: the train split by position.
         accelerator: spreads the work.
         checkpoints: where to go on from.
+
+    Returns:
+        The segmenter on the CPU; the main process has the trained one.
     """
     size = params.shards.image_size
     patch_size = size[0] // samples[0]["moments"].shape[1]
     segmenter = new_segmenter(inputs, params.baseline, len(samples.mirrored), patch_size)
-    segmenter.to(accelerator.device)
+    trained = copy.deepcopy(segmenter).to(accelerator.device)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Cross-entropy of every pixel that has a class."""
-        noise, scaling_factor = batch["moments_noise"], segmenter.scaling_factor
+        noise, scaling_factor = batch["moments_noise"], trained.scaling_factor
         x_0 = latents_from_moments(batch["moments"], noise, scaling_factor)
         return {
             "loss": F.cross_entropy(model(x_0, size), batch["label"], ignore_index=IGNORE_INDEX)
@@ -119,8 +123,10 @@ def train_segmenter(
 
     settings = params.train.model_copy(update={"learning_rate": params.baseline.learning_rate})
     progress = Progress("baseline", TrainingLog(inputs.dataset, "baseline"), watch_nothing)
-    optimise(segmenter, loss_of, samples, settings, accelerator, progress, checkpoints)
-    return segmenter.to("cpu")
+    weights = optimise(trained, loss_of, samples, settings, accelerator, progress, checkpoints)
+    if accelerator.is_main_process:
+        segmenter.load_state_dict(weights)
+    return segmenter
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from semflow.errors import UserError
 from semflow.files import read_json, sha256_of, write_json
@@ -42,13 +43,22 @@ class Checkpoints:
         """Whether the last state is older than $SEMFLOW_CHECKPOINT_SECONDS, by default 60."""
         return time.monotonic() - self._saved_at >= self._seconds
 
-    def save(self, state: TrainingState) -> None:
-        """Writes a state, then names it as the latest, then deletes the oldest."""
+    def save(self, state: TrainingState, accelerator: Accelerator) -> None:
+        """Writes a state, then names it as the latest, then deletes the oldest.
+
+        All processes must call it; the main one writes.
+        """
+        values = state.to_dict()
+        if accelerator.is_main_process:
+            self._write(state.step, values)
+        self._saved_at = time.monotonic()
+
+    def _write(self, step: int, values: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{state.step:08d}.pt"
+        path = self._folder / f"{step:08d}.pt"
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            torch.save(state.to_dict(), file)
+            torch.save(values, file)
             file.flush()
             os.fsync(file.fileno())
         digest = sha256_of(partial)
@@ -56,7 +66,6 @@ class Checkpoints:
         write_json(self._folder / LATEST, {"file": path.name, "sha256": digest})
         for old in sorted(self._folder.glob("*.pt"))[:-KEPT]:
             old.unlink()
-        self._saved_at = time.monotonic()
 
     def restore(self, state: TrainingState) -> None:
         """Brings a new state to where the latest one was; leaves it as it is where none exists.
@@ -78,7 +87,8 @@ class Checkpoints:
 
 def read_state(path: Path) -> dict[str, Any]:
     """Reads tensors and plain values; never unpickles objects."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # Mapped: the processes of a node that share a network read one copy of it.
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return state
 
 

@@ -15,13 +15,22 @@ from semflow.errors import UserError
 from semflow.params.learning import Train
 from semflow.provenance import Provenance, processor, provenance_of
 from semflow.scratch import held, scratch_path
+from semflow.training.sharding import shard_where_asked
 
 MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
 
 def new_accelerator(params: Train) -> Accelerator:
-    """The processes and devices that the environment gives."""
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=params.mixed_precision)
+    """The processes and devices that the environment gives.
+
+    Raises:
+        UserError: accelerate's configuration asks for a kind of sharding that is not supported.
+    """
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision=params.mixed_precision
+    )
+    shard_where_asked(accelerator)
+    return accelerator
 
 
 def training_provenance(
@@ -40,6 +49,7 @@ def training_provenance(
         "processor": processor(),
         "device": _device_name(accelerator),
         "threads": torch.get_num_threads(),
+        "distributed": accelerator.distributed_type.value.lower(),
         "world_size": accelerator.num_processes,
         "micro_batch": micro_batch(batch_size, accelerator.num_processes),
         "mixed_precision": accelerator.mixed_precision,

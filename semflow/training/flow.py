@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +65,28 @@ def train_flow(
     samples = open_training_samples(inputs, params.train.seed, masks)
     parameters = params.model_dump(mode="json", include=PARAMETERS)
     provenance = training_provenance(parameters, [*inputs.folders(), mask_latents], accelerator)
-    pipeline = new_pipeline(params, inputs, palette, samples).to(accelerator.device)
-    pipeline.unet.train()
+    pipeline = new_pipeline(params, inputs, palette, samples)
+    # What is trained may be cut into shards; the pipeline itself stays whole, to be saved.
+    trained = copy.deepcopy(pipeline).to(accelerator.device)
+    trained.unet.train()
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Eq. 10 and the anchors' term."""
-        losses = flow_losses(
-            model, pipeline.vae, pipeline.statistics, pipeline.palette, batch, params.flow
-        )
+        losses = flow_losses(model, trained.vae, trained.statistics, palette, batch, params.flow)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     val = ShardFolder(read_manifest(inputs.pixels / "val"))
-    grid = SampleGrid(pipeline, val, log_folder(inputs.dataset))
+    grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
     progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
     with working_folder("train", inputs.dataset, provenance, accelerator) as scratch:
         checkpoints = Checkpoints(scratch, "train")
-        optimise(pipeline.field, loss_of, samples, params.train, accelerator, progress, checkpoints)
+        weights = optimise(
+            trained.field, loss_of, samples, params.train, accelerator, progress, checkpoints
+        )
         if accelerator.is_main_process:
+            pipeline.field.load_state_dict(weights)
             with whole_folder(out) as folder:
-                pipeline.to("cpu").save_pretrained(folder)
+                pipeline.save_pretrained(folder)
                 write_json(folder / PROVENANCE, provenance.as_json())
 
 

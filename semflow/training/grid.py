@@ -19,15 +19,21 @@ GRID_SAMPLES = 8
 class SampleGrid:
     """The same val samples with the same noise, both ways, as training goes on."""
 
-    def __init__(self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path) -> None:
+    def __init__(
+        self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path, writes: bool
+    ) -> None:
         self._pipeline = pipeline
         self._folder = folder
+        self._writes = writes
         chosen = np.linspace(0, len(pixels) - 1, min(GRID_SAMPLES, len(pixels))).astype(int)
         self._images = [png_pixels(pixels.read(int(i), "image.png")) for i in chosen]
         self._labels = [png_pixels(pixels.read(int(i), "label.png")) for i in chosen]
 
     def save(self, step: int) -> None:
-        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized."""
+        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized.
+
+        Sharded networks answer when all processes ask: each computes, and the main one writes.
+        """
         pipeline = self._pipeline
         colors = color_table(pipeline.config.class_colors)
         device = pipeline.device
@@ -43,6 +49,8 @@ class SampleGrid:
             [colors[label] for label in segmented],
             list(synthesized),
         ]
+        if not self._writes:
+            return
         path = self._folder / "samples" / f"{step:06d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture_grid(rows)).save(path)

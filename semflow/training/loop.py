@@ -21,8 +21,9 @@ from semflow.params.learning import Train
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import micro_batch
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.sharding import forget_gathered, own_parts
 from semflow.training.state import TrainingState, new_state
-from semflow.training.termination import EXIT_CODE, Termination, noted_termination
+from semflow.training.termination import EXIT_CODE, Termination, any_process, noted_termination
 
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
 """Scalars of a batch by name; "loss" is the one that is minimised."""
@@ -41,7 +42,7 @@ class Log(Protocol):
 
 
 Watch = Callable[[int], None]
-"""Called with the step while the model holds its average, on the main process."""
+"""Called with the step while the model holds its average, on every process."""
 
 
 def watch_nothing(_step: int) -> None:
@@ -71,11 +72,12 @@ def optimise(
     accelerator: Accelerator,
     progress: Progress,
     checkpoints: Checkpoints,
-) -> None:
-    """Trains a model in place and leaves its exponential moving average in it.
+) -> dict[str, Tensor]:
+    """Trains a model; what counts of it is the exponential moving average of its weights.
 
     Args:
-        model: in float32, which it stays; only its forward pass is autocast, by accelerate.
+        model: in float32, on the accelerator's device; it is trained in place, and may come out of
+            it as this process's shards.
         loss_of: the loss of a batch.
         samples: by position; step i takes positions i*B .. (i+1)*B - 1.
         params: B and everything else about the optimisation.
@@ -83,33 +85,32 @@ def optimise(
         progress: where to report.
         checkpoints: where to go on from, and where to leave what a later run goes on from.
 
+    Returns:
+        The averaged weights by name, on the CPU, for an equal model; the main process has them all.
+
     Raises:
         SystemExit: after a SIGTERM, once the state is saved.
         UserError: the loss is not finite, with step, learning rate and keys; or the batch cannot be
             shared by the processes and their micro-batches.
     """
-    wrapped = accelerator.prepare_model(model)
-    state = new_state(model, params)
-    state.optimizer = accelerator.prepare_optimizer(state.optimizer)
-    state.scaler = accelerator.scaler
+    state = new_state(model, params, accelerator)
     checkpoints.restore(state)
     if accelerator.is_main_process:
         progress.log.start(state.step)
     with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:
         for parts in _steps(samples, params, accelerator, state.step):
-            values = _learn(wrapped, loss_of, parts, state, samples, accelerator)
+            values = _learn(loss_of, parts, state, samples, accelerator)
             _update(state, accelerator, params.max_grad_norm)
             bar.update(params.batch_size)
             if _due(state.step, params.log_every, params.steps):
                 _log(values, state, accelerator, progress.log, bar)
             if _due(state.step, params.sample_every, params.steps):
-                _watch_average(state, accelerator, progress.watch)
+                _watch_average(state, progress.watch)
             _save_or_stop(state, accelerator, checkpoints, termination)
-    state.average.copy_to(model.parameters())
+    return state.averaged()
 
 
 def _learn(
-    model: nn.Module,
     loss_of: LossOf,
     parts: list[TrainingSample],
     state: TrainingState,
@@ -121,8 +122,8 @@ def _learn(
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         # Processes exchange gradients once a step, not once a part.
-        with nullcontext() if last else accelerator.no_sync(model):
-            values = loss_of(model, part)
+        with nullcontext() if last else accelerator.no_sync(state.network):
+            values = loss_of(state.network, part)
             _check_finite(values["loss"], state, samples, part)
             accelerator.backward(values["loss"] / len(parts))
         found.append({name: value.detach() for name, value in values.items()})
@@ -149,9 +150,9 @@ def _save_or_stop(
     checkpoints: Checkpoints,
     termination: Termination,
 ) -> None:
-    stopping = termination.requested(accelerator)
-    if accelerator.is_main_process and (stopping or checkpoints.due):
-        checkpoints.save(state)
+    stopping, due = any_process(accelerator, termination.requested, checkpoints.due)
+    if stopping or due:
+        checkpoints.save(state, accelerator)
     if stopping:
         message = f"stopped at step {state.step}; the same command goes on from there"
         accelerator.print(message, file=sys.stderr)
@@ -163,7 +164,7 @@ def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float
     state.optimizer.step()
     state.schedule.step()
     state.optimizer.zero_grad(set_to_none=True)
-    state.average.step(state.model.parameters())
+    state.average.step(own_parts(state.model.parameters()))
     state.step += 1
 
 
@@ -229,13 +230,12 @@ def _check_finite(
     )
 
 
-def _watch_average(state: TrainingState, accelerator: Accelerator, watch: Watch) -> None:
-    if not accelerator.is_main_process:
-        return
-    parameters = list(state.model.parameters())
+def _watch_average(state: TrainingState, watch: Watch) -> None:
+    parameters = own_parts(state.model.parameters())
     state.average.store(parameters)
     state.average.copy_to(parameters)
     state.model.eval()
     watch(state.step)
+    forget_gathered(state.model)
     state.model.train()
     state.average.restore(parameters)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
 from torch.optim.lr_scheduler import LRScheduler
 
 from semflow.params.learning import Train
+from semflow.training.sharding import gathered, own_part, own_parts, prepare
+
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+"""By parameter name, gathered on the main process."""
 
 
 @dataclass
@@ -19,8 +31,9 @@ class TrainingState:
     """A model on its way.
 
     Args:
-        model: in float32.
-        optimizer: of its parameters.
+        model: in float32; its parameters may be shards.
+        network: what is called in the model's place, and exchanges gradients.
+        optimizer: of its parameters, as accelerate wraps it.
         schedule: of the optimizer's learning rate.
         average: exponential moving average of its parameters.
         scaler: of the loss, where the precision is fp16.
@@ -28,32 +41,62 @@ class TrainingState:
     """
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    network: nn.Module
+    optimizer: Any
     schedule: LRScheduler
     average: EMAModel
     scaler: torch.amp.GradScaler | None = None
     step: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Tensors and plain values only; every random draw follows from the step."""
+        """Tensors and plain values only; every random draw follows from the step.
+
+        The main process has them whole, however many processes share the parameters. All processes
+        must call it.
+        """
+        model, optimizer = get_state_dict(self.model, self.optimizer.optimizer, options=WHOLE)
+        average = self.average.state_dict()
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": model,
+            "optimizer": optimizer,
             "schedule": self.schedule.state_dict(),
-            "average": self.average.state_dict(),
+            "average": average | {"shadow_params": self._each(gathered, average)},
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "step": self.step,
         }
 
     def load_dict(self, values: dict[str, Any]) -> None:
-        """The inverse of `to_dict`, in place."""
-        self.model.load_state_dict(values["model"])
-        self.optimizer.load_state_dict(values["optimizer"])
+        """The inverse of `to_dict`, in place; all processes must give the same values."""
+        set_state_dict(
+            self.model,
+            self.optimizer.optimizer,
+            model_state_dict=values["model"],
+            optim_state_dict=values["optimizer"],
+            options=WHOLE,
+        )
+        _lay_out_like_parameters(self.optimizer.optimizer)
         self.schedule.load_state_dict(values["schedule"])
-        self.average.load_state_dict(values["average"])
+        average = values["average"]
+        parts = self._each(own_part, average)
+        self.average.load_state_dict(average | {"shadow_params": parts})
         if self.scaler is not None:
             self.scaler.load_state_dict(values["scaler"])
         self.step = values["step"]
+
+    def averaged(self) -> dict[str, Tensor]:
+        """Leaves the average in the model; returns its weights, whole on the main process.
+
+        All processes must call it.
+        """
+        self.average.copy_to(own_parts(self.model.parameters()))
+        weights: dict[str, Any] = get_model_state_dict(self.model, options=WHOLE)
+        return weights
+
+    def _each(
+        self, change: Callable[[Tensor, Tensor], Tensor], average: dict[str, Any]
+    ) -> list[Tensor]:
+        pairs = zip(average["shadow_params"], self.model.parameters(), strict=True)
+        return [change(shadow, parameter) for shadow, parameter in pairs]
 
     @property
     def learning_rate(self) -> float:
@@ -61,11 +104,20 @@ class TrainingState:
         return float(self.schedule.get_last_lr()[0])
 
 
+def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+    # A fused optimizer goes through parameters and moments in the order of their memory, and a
+    # state saved from shards is contiguous where a whole network's parameters are channels-last.
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if moment.shape == parameter.shape and moment.stride() != parameter.stride():
+                moments[name] = torch.empty_like(parameter).copy_(moment)
+
+
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
-def new_state(model: nn.Module, params: Train) -> TrainingState:
-    """A model before its first step."""
+def new_state(model: nn.Module, params: Train, accelerator: Accelerator) -> TrainingState:
+    """A model before its first step, spread over the accelerator's processes."""
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=params.learning_rate,
@@ -79,12 +131,13 @@ def new_state(model: nn.Module, params: Train) -> TrainingState:
         num_warmup_steps=params.warmup_steps,
         num_training_steps=params.steps,
     )
+    network, prepared = prepare(accelerator, model, optimizer)
     average = EMAModel(
-        model.parameters(),
+        own_parts(model.parameters()),
         decay=params.ema_decay,
         use_ema_warmup=True,
         inv_gamma=1.0,
         power=0.9,
         foreach=True,
     )
-    return TrainingState(model, optimizer, schedule, average)
+    return TrainingState(model, network, prepared, schedule, average, accelerator.scaler)

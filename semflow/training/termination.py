@@ -18,18 +18,19 @@ class Termination:
     """Whether this process was asked to end."""
 
     def __init__(self) -> None:
-        self._requested = False
+        self.requested = False
 
     def request(self, _signal: int, _frame: FrameType | None) -> None:
         """A signal handler."""
-        self._requested = True
+        self.requested = True
 
-    def requested(self, accelerator: Accelerator) -> bool:
-        """Whether any process was asked; all processes must ask, and get the same answer."""
-        if accelerator.num_processes == 1:
-            return self._requested
-        asked = torch.tensor(float(self._requested), device=accelerator.device)
-        return bool(accelerator.reduce(asked, reduction="sum") > 0)
+
+def any_process(accelerator: Accelerator, *here: bool) -> tuple[bool, ...]:
+    """For each question whether any process says yes; all must ask, and get the same answers."""
+    if accelerator.num_processes == 1:
+        return here
+    asked = torch.tensor(here, dtype=torch.float32, device=accelerator.device)
+    return tuple(bool(count > 0) for count in accelerator.reduce(asked, reduction="sum"))
 
 
 @contextmanager

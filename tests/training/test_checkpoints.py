@@ -143,7 +143,7 @@ def test_an_altered_state_is_refused_and_a_half_written_one_is_never_named(
     with pytest.raises(Killed):
         train(samples, settings, tmp_path, die_after=2)
     (tmp_path / "00000003.partial").write_bytes(b"half a state")
-    state = new_state(new_model(samples), settings)
+    state = new_state(new_model(samples), settings, Accelerator(cpu=True))
     Checkpoints(tmp_path, "train").restore(state)
     assert state.step == 2
     path = tmp_path / "00000002.pt"

@@ -1,4 +1,4 @@
-"""Training on one process and on two."""
+"""Training on one process, on two, and on two that share the parameters."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from closure import ROOT
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from torch import Tensor
 from train_alone import start
 
 from semflow.files import read_json
+from semflow.pipeline import load_pipeline
+from semflow.training.environment import MICRO_BATCH
 from stages.entry import Folders
 
+ONE = (sys.executable,)
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+SHARED = (
+    *(sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"),
+    *("--config_file", str(ROOT / "launch" / "fsdp.yaml")),
+)
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+Trained = tuple[list[dict[str, float]], dict[str, Tensor], dict[str, object]]
 
 
 def lines() -> list[dict[str, float]]:
@@ -29,25 +38,39 @@ def shorten(steps: int) -> None:
     """Rounding that differs grows from step to step; a few steps show that nothing else does."""
     yaml = YAML()
     values = yaml.load(Path("params.yaml"))
-    values["earth"]["train"] |= {"steps": steps, "log_every": 2}
+    # A grid in the middle: looking at the average must leave what is trained as it was.
+    values["earth"]["train"] |= {"steps": steps, "log_every": 2, "sample_every": steps // 2 - 1}
     yaml.dump(values, Path("params.yaml"))
 
 
-def test_two_processes_take_the_same_steps_as_one_up_to_rounding(ready: Folders) -> None:
-    shorten(20)
-    found: list[tuple[list[dict[str, float]], dict[str, Tensor], dict[str, str]]] = []
-    for scratch, launcher in (("one", (sys.executable,)), ("two", TWO)):
-        process = start(scratch, 3600, launcher)
-        _, log = process.communicate()
-        assert process.returncode == 0, log
-        made_by = read_json(ready.pipeline / "provenance.json")["hardware"]
-        found.append((lines(), load_file(ready.pipeline / WEIGHTS), made_by))
-    (one, one_weights, one_by), (two, two_weights, two_by) = found
+def train(folders: Folders, scratch: str, launcher: tuple[str, ...]) -> Trained:
+    process = start(scratch, 3600, launcher)
+    _, log = process.communicate()
+    assert process.returncode == 0, log
+    made_by = read_json(folders.pipeline / "provenance.json")["hardware"]
+    return lines(), load_file(folders.pipeline / WEIGHTS), made_by
+
+
+def test_two_processes_take_the_same_steps_as_one_up_to_rounding(
+    ready: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(12)
+    one, one_weights, one_by = train(ready, "one", ONE)
+    classes = read_json(ready.pipeline / "model_index.json")
     assert (one_by["world_size"], one_by["micro_batch"]) == (1, 4)
-    assert (two_by["world_size"], two_by["micro_batch"]) == (2, 2)
-    assert len(one) == len(two) > 5
-    for mine, others in zip(one, two, strict=True):
-        for name in ("step", "loss", "velocity", "anchor", "learning_rate"):
-            assert mine[name] == pytest.approx(others[name], rel=1e-3), (mine, others)
-    for name, weight in one_weights.items():
-        assert float((weight - two_weights[name]).abs().max()) < 1e-3
+
+    monkeypatch.setenv(MICRO_BATCH, "1")
+    for name, launcher, kind in (("two", TWO, "multi_cpu"), ("shared", SHARED, "fsdp")):
+        many, many_weights, many_by = train(ready, name, launcher)
+        assert (many_by["world_size"], many_by["micro_batch"]) == (2, 1)
+        assert many_by["distributed"] == kind
+        assert len(one) == len(many) > 5
+        for mine, others in zip(one, many, strict=True):
+            for value in ("step", "loss", "velocity", "anchor", "learning_rate"):
+                assert mine[value] == pytest.approx(others[value], rel=1e-3), (mine, others)
+        for weight in one_weights:
+            difference = (one_weights[weight] - many_weights[weight]).abs().max()
+            assert float(difference) < 1e-3
+        # What was shared is saved whole, as any other checkpoint.
+        assert read_json(ready.pipeline / "model_index.json") == classes
+        load_pipeline(ready.pipeline)
