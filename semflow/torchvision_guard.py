@@ -31,6 +31,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Finds nothing, ever; sees what is looked for, and repairs the pair in time."""
         if name == "torchvision":
             sys.meta_path.remove(self)
             spec = importlib.util.find_spec("torchvision")

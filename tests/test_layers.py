@@ -12,7 +12,8 @@ from closure import ROOT, closure, imports_of, source_of
 
 # From the ground up. A module may import what lies below it and, in its own line, its own package.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("semflow.errors", "semflow.labels", "semflow.misfits", "semflow.torchvision_guard"),
+    ("semflow.errors", "semflow.labels", "semflow.misfits", "semflow.spread"),
+    ("semflow.torchvision_guard",),
     ("semflow.params", "semflow.perturbation"),
     ("semflow.files", "semflow.palette", "semflow.solvers", "semflow.pictures"),
     ("semflow.packages", "semflow.datasets", "semflow.provenance", "semflow.scratch"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from semflow.evaluation.team import Team
 from semflow.params.measuring import Evaluate
 from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.spread import spread
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ValSamples:
 
     def thinned(self, wanted: int) -> ValSamples:
         """As many of them as wanted, spread evenly; all where there are not more."""
-        chosen = spread(len(self), min(wanted, len(self)))
+        chosen = spread(len(self), wanted)
         positions = tuple(self.positions[number] for number in chosen)
         return ValSamples(self.folder, positions, self.batch_size, self.team)
 
@@ -116,8 +116,3 @@ def choose_samples(folder: ShardFolder, params: Evaluate, team: Team) -> Chosen:
     )
     tested, reference = (every, every) if params.reference == "own" else (even, odd)
     return Chosen(tested, reference, (even, odd))
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """So many positions out of 0 .. count - 1, spread evenly, both ends included."""
-    return [int(position) for position in np.linspace(0, count - 1, wanted)]

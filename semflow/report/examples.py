@@ -10,6 +10,7 @@ from PIL import Image
 from semflow.params.measuring import Report
 from semflow.report.content import Example
 from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.spread import spread
 
 if TYPE_CHECKING:
     from semflow.pipeline import SemFlowPipeline
@@ -31,11 +32,6 @@ def make_examples(
     return tuple(
         _example(pipeline, val, position, params) for position in spread(len(val), params.examples)
     )
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most `wanted` different positions out of 0 .. count - 1, both ends included."""
-    return [int(position) for position in np.linspace(0, count - 1, min(count, wanted))]
 
 
 def _example(pipeline: SemFlowPipeline, val: ShardFolder, position: int, params: Report) -> Example:

@@ -84,11 +84,7 @@ def score_synthesis(
     matches = match_samples(predictions, truth)
     _check_counts(preset, matches)
     resolution = resolution_of(preset, _common_size(matches))
-    if perceptual and min(resolution) < SMALLEST_SIDE:
-        raise UserError(
-            f"LPIPS takes sides of {SMALLEST_SIDE} pixels or more, the syntheses have "
-            f"{min(resolution)}; leave --lpips out"
-        )
+    _check_perceptible(perceptual, resolution)
     photos, samples = list(matches.photos.values()), list(matches.samples.values())
     chosen = [samples[mask][sample] for sample, mask in choose_samples(preset, len(photos))]
     common = {
@@ -96,13 +92,14 @@ def score_synthesis(
         "unused_predictions": len(matches.unused),
         **_perceived(perceptual, photos, samples, resolution, device),
     }
+    groups = {
+        "photos, first half": photos[::2],
+        "photos, second half": photos[1::2],
+        "syntheses": chosen,
+    }
     sets = (
         FeatureSet.of(features.network, batches_at(paths, resolution, purpose), device)
-        for paths, purpose in (
-            (photos[::2], "photos, first half"),
-            (photos[1::2], "photos, second half"),
-            (chosen, "syntheses"),
-        )
+        for purpose, paths in groups.items()
     )
     return _named(features.name, common, *sets)
 
@@ -194,6 +191,14 @@ def _check_counts(preset: Preset, matches: SampleMatches) -> None:
                 f"{key} has {len(paths)} samples, {first} has {len(matches.samples[first])}; "
                 "give the same number of each mask"
             )
+
+
+def _check_perceptible(perceptual: PerceptualNetwork | None, resolution: Resolution) -> None:
+    if perceptual and min(resolution) < SMALLEST_SIDE:
+        raise UserError(
+            f"LPIPS takes sides of {SMALLEST_SIDE} pixels or more, the syntheses have "
+            f"{min(resolution)}; leave --lpips out"
+        )
 
 
 def _common_size(matches: SampleMatches) -> Resolution:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -19,6 +19,7 @@ from semflow.params.networks import ScratchAutoencoder
 from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.spread import spread
 from semflow.training.logs import TrainingLog
 
 PCA_SAMPLES = 1000
@@ -152,13 +153,13 @@ def _second_moment(pixels: Tensor, size: int) -> Tensor:
 
 @torch.no_grad()
 def _scaling_factor(autoencoder: PatchAutoencoder, folder: ShardFolder) -> float:
-    chosen = np.linspace(0, len(folder) - 1, min(PCA_SAMPLES, len(folder))).astype(int)
+    chosen = spread(len(folder), PCA_SAMPLES)
     image = to_unit_range(_read(folder, chosen, "image.png"))
     latents = torch.cat([autoencoder.encode(part).latent_dist.mean for part in image.split(64)])
     return round(1 / float(latents.std()), 5)
 
 
-def _read(folder: ShardFolder, positions: NDArray[np.integer], member: str) -> Tensor:
+def _read(folder: ShardFolder, positions: Iterable[int], member: str) -> Tensor:
     return torch.from_numpy(
         np.stack([png_pixels(folder.read(int(position), member)) for position in positions])
     )

@@ -12,6 +12,7 @@ from semflow.perturbation import draw_noise
 from semflow.pictures import color_table, picture_grid
 from semflow.pipeline import SemFlowPipeline
 from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.spread import spread
 
 GRID_SAMPLES = 8
 
@@ -25,9 +26,9 @@ class SampleGrid:
         self._pipeline = pipeline
         self._folder = folder
         self._writes = writes
-        chosen = np.linspace(0, len(pixels) - 1, min(GRID_SAMPLES, len(pixels))).astype(int)
-        self._images = [png_pixels(pixels.read(int(i), "image.png")) for i in chosen]
-        self._labels = [png_pixels(pixels.read(int(i), "label.png")) for i in chosen]
+        chosen = spread(len(pixels), GRID_SAMPLES)
+        self._images = [png_pixels(pixels.read(position, "image.png")) for position in chosen]
+        self._labels = [png_pixels(pixels.read(position, "label.png")) for position in chosen]
 
     def save(self, step: int) -> None:
         """Writes `samples/<step>.png`: rows image, label, segmented, synthesized.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny import ALONE, TinyDataset
 
-from semflow.evaluation.batches import ValSamples, choose_samples, spread
+from semflow.evaluation.batches import ValSamples, choose_samples
 from semflow.params import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
@@ -33,11 +33,6 @@ def test_other_references_take_turns_with_the_tested_samples_and_are_the_floor(
     assert chosen.tested.positions == (0, 3, 7)
     assert chosen.reference.positions == (1, 5, 9)
     assert [half.positions for half in chosen.floor] == [(0, 3, 7), (1, 5, 9)]
-
-
-def test_positions_are_spread_evenly_from_end_to_end() -> None:
-    assert spread(7, 3) == [0, 3, 6]
-    assert spread(4, 4) == [0, 1, 2, 3]
 
 
 def test_batches_hold_every_sample_once_with_its_own_native_label(dataset: TinyDataset) -> None:

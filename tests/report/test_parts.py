@@ -21,7 +21,7 @@ from semflow.params import DatasetParams
 from semflow.params.measuring import Report
 from semflow.report.bars import ClassBars, class_bars
 from semflow.report.charts import StepsChart, nice_ticks, steps_chart
-from semflow.report.examples import make_examples, spread
+from semflow.report.examples import make_examples
 from semflow.report.formats import compared, counted, listed, percent, writer_for
 from semflow.report.gallery import agreement, described
 from semflow.report.markup import Row, element, picture, table
@@ -185,15 +185,6 @@ def test_weight_files_are_listed_in_order_with_what_they_hold(tmp_path: Path) ->
         ("vae/model.safetensors", 12),
     ]
     assert len({file.sha256 for file in files}) == 2
-
-
-@given(st.integers(1, 5000), st.integers(1, 50))
-def test_examples_are_spread_over_the_whole_split(count: int, wanted: int) -> None:
-    positions = spread(count, wanted)
-    assert len(positions) == min(count, wanted)
-    assert positions == sorted(set(positions))
-    assert positions[0] == 0
-    assert positions[-1] == count - 1 or wanted == 1
 
 
 class Mirror:
