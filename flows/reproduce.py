@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,13 @@ from ruamel.yaml import YAML
 
 from flows.graph import Stage
 from flows.record import Checkpoint
+from flows.output import StageFailed
+from flows.stage import pull
 from flows.workspace import Workspace, dvc, has_remote
 from semflow.errors import UserError
+
+UNREADABLE = "failed to connect"
+"""What DVC says of a remote that it cannot ask; not of one that lacks a file."""
 
 
 def restore(found: Workspace, stages: Sequence[Stage]) -> str | None:
@@ -23,18 +29,25 @@ def restore(found: Workspace, stages: Sequence[Stage]) -> str | None:
 
     Returns:
         Where from, "the cache" or "the remote"; None where not all of it is to be had.
+
+    Raises:
+        StageInterrupted: the remote is away, after retries.
+        StageFailed: it cannot be read: whether it has all of it is not known.
     """
+    outs = [found.folder / out for stage in stages for out in stage.outs]
     addresses = [stage.address for stage in stages]
-    ways = [("the cache", "checkout")]
+    with suppress(UserError):
+        dvc(found.folder, "checkout", *addresses)
+    if all(out.exists() for out in outs):
+        return "the cache"
     if has_remote(found.folder):
-        ways.append(("the remote", "pull"))
-    for source, command in ways:
         try:
-            dvc(found.folder, command, *addresses)
-        except UserError:
-            continue
-        if all((found.folder / out).exists() for stage in stages for out in stage.outs):
-            return source
+            pull(addresses, str(found.folder))
+        except StageFailed as failed:
+            if UNREADABLE in str(failed):
+                raise
+        if all(out.exists() for out in outs):
+            return "the remote"
     return None
 
 

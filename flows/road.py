@@ -11,9 +11,9 @@ from prefect import get_run_logger
 from flows.artifacts import key_of, show_metrics, show_samples, show_summary
 from flows.graph import Stage, stages_for
 from flows.output import StageFailed
-from flows.record import noted_checkpoint, push, read_checkpoint, record, register
+from flows.record import noted_checkpoint, read_checkpoint, record, register
 from flows.reproduce import comparison, locked_md5, restore
-from flows.stage import GPU_TAG, run_stage
+from flows.stage import GPU_TAG, push, run_stage
 from flows.workspace import Workspace, has_remote, link_raw_data, scratch_root
 from semflow.datasets.readers import open_reader
 from semflow.errors import UserError
@@ -104,12 +104,16 @@ def _training(stages: Sequence[Stage]) -> Stage:
 def _keep(
     found: Workspace, flow: str, dataset: str, stages: Sequence[Stage], said: list[str]
 ) -> str:
-    """Commits, pushes, and shows it; returns what was said in a line."""
+    """Pushes, commits, and shows it; returns what was said in a line."""
     title = f"{flow} {dataset}: {'; '.join(said)}"
     made = read_checkpoint(found.folder / _training(stages).outs[0])
+    pushed = "no DVC remote is set"
+    if has_remote(found.folder):
+        # Before the commit, which promises what it names.
+        push([stage.address for stage in stages], str(found.folder))
+        pushed = "outputs pushed to the DVC remote"
     commit, branch = record(found, f"{flow} {dataset}", stages, made)
     version = register(found, key_of(dataset), commit) if flow == "train" else None
-    pushed = "outputs pushed to the DVC remote" if push(found, stages) else "no DVC remote is set"
     report = _kept_report(found, stages)
     lines = [
         *said,

@@ -135,7 +135,7 @@ def git(folder: Path, *arguments: str) -> str:
     """What git prints, without the last newline.
 
     Raises:
-        UserError: git fails, with its last line.
+        UserError: git fails, with its line.
     """
     return _output(["git", "-C", str(folder), *arguments], folder)
 
@@ -144,7 +144,7 @@ def dvc(folder: Path, *arguments: str) -> str:
     """What dvc prints, without the last newline.
 
     Raises:
-        UserError: dvc fails, with its last line.
+        UserError: dvc fails, with its first line that says why.
     """
     return _output([*DVC, *arguments], folder)
 
@@ -198,8 +198,12 @@ def _remove(repository: Path, folder: Path) -> None:
 
 
 def _output(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise UserError(f"{' '.join(command)} failed in {folder}: {lines[-1]}")
+        # DVC ends with where to ask for help, git with a hint.
+        why = next((line for line in lines if line.startswith(("ERROR: ", "fatal: "))), lines[-1])
+        raise UserError(f"{' '.join(command)} failed in {folder}: {why}")
     return done.stdout.strip()

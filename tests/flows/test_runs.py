@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from flows_project import sh, state_of
+from flows_project import LOCK, sh, state_of
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("server")
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.stage.run_stage, "retry_delay_seconds", [0.1])
+    for task in (flows.stage.run_stage, flows.stage.push, flows.stage.pull):
+        monkeypatch.setattr(task, "retry_delay_seconds", [0.1])
 
 
 def client() -> SyncPrefectClient:
@@ -73,24 +74,49 @@ def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
     assert ran(project) == ["index", "train", "evaluate", "report"]
 
 
-@pytest.mark.heavy
-def test_a_commit_whose_cache_is_lost_is_pulled_or_retrained_and_compared(project: Path) -> None:
+def test_a_commit_comes_back_from_s3_alone(project: Path, bucket: str) -> None:
+    sh(project, "git", "commit", "--quiet", "--all", "-m", "a remote")
     assert train("earth", {"train.steps": 8}, return_state=True).is_completed()
     assert sh(project, "git", "tag", "--list", "earth@*") == "earth@v0.0.1"
-    sh(project, sys.executable, "-m", "dvc", "artifacts", "get", ".", "earth", "-o", "../got")
-    assert (project.parent / "got" / "unet" / "x.safetensors").read_text("utf-8") == "train 8"
     tag = only_run(project).removeprefix("runs/")
     sh(project, "rm", "-rf", ".dvc/cache")
     again = train("earth", revision=tag, return_state=True)
-    assert "ran: index, train" in str(again.message)
-    assert "the same bytes as the commit's" in str(again.message)
-
-    sh(project, sys.executable, "-m", "dvc", "remote", "add", "--local", "-d", "store", "../store")
-    assert train("earth", revision=tag, return_state=True).is_completed()  # pushes
+    assert "from the remote; the same bytes" in str(again.message), again.message
+    assert ran(project) == ["index", "train"]
     sh(project, "rm", "-rf", ".dvc/cache")
-    pulled = train("earth", revision=tag, return_state=True)
-    assert "from the remote; the same bytes" in str(pulled.message)
-    assert ran(project) == ["index", "train"] * 2
+    sh(project, sys.executable, "-m", "dvc", "artifacts", "get", ".", "earth", "-o", "../got")
+    assert (project.parent / "got" / "unet" / "x.safetensors").read_text("utf-8") == "train 8"
+
+
+def test_a_commit_comes_back_from_nothing_but_its_code(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train("earth", {"train.steps": 8}, return_state=True).is_completed()
+    tag = only_run(project).removeprefix("runs/")
+    clone = project.parent / "clone"
+    sh(project.parent, "git", "clone", "--quiet", "project", "clone")
+    (clone / "data" / "raw").mkdir(parents=True)
+    (project / "data" / "raw" / "earth").rename(clone / "data" / "raw" / "earth")
+    sh(project, "rm", "-rf", ".dvc/cache")
+    monkeypatch.chdir(clone)
+    again = train("earth", revision=tag, return_state=True)
+    assert "ran: index, train" in str(again.message), again.message
+    assert "the same bytes as the commit's" in str(again.message)
+    assert ran(clone) == ["index", "train"]
+
+
+def test_a_remote_that_cannot_be_asked_is_no_reason_to_train_again(
+    project: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    (project / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    sh(project, "git", "add", "dvc.lock")
+    sh(project, "git", "commit", "--quiet", "-m", "made elsewhere")
+    state = train("earth", revision="HEAD", return_state=True)
+    assert state.is_failed()
+    assert str(state.message).startswith("pull: failed to connect to s3")
+    assert "\n" not in str(state.message)
+    assert ran(project) == []
 
 
 def test_what_cannot_be_is_refused_before_anything_runs(project: Path) -> None:
