@@ -10,8 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from flows.graph import Stage
-from flows.record import Checkpoint
 from flows.output import StageFailed
+from flows.record import Checkpoint
 from flows.stage import pull
 from flows.workspace import Workspace, dvc, has_remote
 from semflow.errors import UserError
@@ -80,13 +80,13 @@ def comparison(made: Checkpoint, md5: str | None, noted: Checkpoint | None) -> t
     if noted is None:
         return True, (
             f"md5 {made.md5}, the commit's {md5}; the commit does not note the hardware and "
-            "versions, so that the bytes may differ: compare metrics"
+            "versions, so that the bytes may differ"
         )
     weights = "the same" if dict(noted.weights) == dict(made.weights) else "other"
     said = f"md5 {made.md5}, the commit's {md5}; {weights} weights (sha256)"
     differing = sorted(_differing(made, noted))
     if differing:
-        return True, f"{said}; made elsewhere ({', '.join(differing)}): compare metrics"
+        return True, f"{said}; made elsewhere ({', '.join(differing)})"
     return False, f"{said}, although hardware and versions are those of the commit"
 
 

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from prefect import get_run_logger
 
-from flows.artifacts import key_of, show_metrics, show_samples, show_summary
+from flows.artifacts import (
+    key_of,
+    show_comparison,
+    show_metrics,
+    show_samples,
+    show_summary,
+)
+from flows.compare import (
+    largest_difference,
+    metric_paths,
+    metrics_at,
+    metrics_here,
+    side_by_side,
+)
 from flows.graph import Stage, stages_for
 from flows.output import StageFailed
 from flows.record import noted_checkpoint, read_checkpoint, record, register
@@ -68,10 +82,33 @@ def reproduce(found: Workspace, flow: str, dataset: str) -> str:
     made = read_checkpoint(found.folder / train.outs[0])
     good, compared = comparison(made, md5, noted_checkpoint(found.repository, found.commit))
     said.append(compared)
+    if made.md5 != md5:
+        said.append(compare_metrics(found, dataset, stages))
     line = _keep(found, flow, dataset, stages, said)
     if not good:
         raise StageFailed(line)
     return line
+
+
+def compare_metrics(found: Workspace, dataset: str, stages: Sequence[Stage]) -> str:
+    """Shows the commit's metrics beside those of the workspace.
+
+    Args:
+        found: a workspace whose stages are up to date.
+        dataset: that they are of.
+        stages: of the flow.
+
+    Returns:
+        How far they differ; where none of the stages measures, how to compare them.
+    """
+    paths = metric_paths(stages)
+    if not paths:
+        again = f"evaluate-{key_of(dataset)} --param revision={found.commit}"
+        return f"compare metrics by: prefect deployment run {again}"
+    there = metrics_at(found.repository, found.commit, paths)
+    rows = side_by_side(there, metrics_here(found.folder, paths))
+    show_comparison(found.name, dataset, [asdict(row) for row in rows])
+    return largest_difference(rows)
 
 
 def run_stages(found: Workspace, stages: Sequence[Stage], dataset: str) -> str:

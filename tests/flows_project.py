@@ -67,7 +67,8 @@ artifacts:
     path: models/earth/pipeline
 """
 # What a commit of another machine holds: a checkpoint that no cache or remote has.
-LOCK = """
+LOCKED_MD5 = "0123456789abcdef0123456789abcdef.dir"
+LOCK = f"""
 schema: '2.0'
 stages:
   train@earth:
@@ -75,7 +76,7 @@ stages:
     outs:
     - path: models/earth/pipeline
       hash: md5
-      md5: 0123456789abcdef0123456789abcdef.dir
+      md5: {LOCKED_MD5}
       size: 7
       nfiles: 1
 """

@@ -52,7 +52,7 @@ def test_a_rank_or_launcher_that_was_killed_is_tried_again(name: str, code: int)
 
 
 def test_a_crashed_rank_is_not_tried_again_though_the_launcher_killed_the_other() -> None:
-    with pytest.raises(StageFailed, match="exited with 1$"):
+    with pytest.raises(StageFailed, match=r"exited with 1$"):
         ending("torchrun_crash").check("train@earth", 255)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from flows_project import LOCK, sh, state_of
+from flows_project import LOCK, LOCKED_MD5, sh, state_of
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 
@@ -37,6 +37,18 @@ def checkpoint_note(project: Path, commit: str) -> dict[str, object]:
     line = next(line for line in message.splitlines() if line.startswith("Checkpoint: "))
     found: dict[str, object] = json.loads(line.removeprefix("Checkpoint: "))
     return found
+
+
+def commit_made_elsewhere(project: Path) -> str:
+    """A commit that a flow on another processor could have made; nothing holds its checkpoint."""
+    note = {"md5": LOCKED_MD5, "weights": {}, "versions": {}, "hardware": {"cpu": "abacus"}}
+    metrics = {"segmentation": {"miou": 0.625, "pixel_accuracy": 0.75}}
+    (project / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    (project / "reports" / "earth").mkdir(parents=True)
+    (project / "reports" / "earth" / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    sh(project, "git", "add", "dvc.lock", "reports")
+    sh(project, "git", "commit", "-q", "-m", f"evaluate earth\n\nCheckpoint: {json.dumps(note)}")
+    return sh(project, "git", "rev-parse", "HEAD")
 
 
 def only_run(project: Path) -> str:
@@ -74,7 +86,8 @@ def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
     assert ran(project) == ["index", "train", "evaluate", "report"]
 
 
-def test_a_commit_comes_back_from_s3_alone(project: Path, bucket: str) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_a_commit_comes_back_from_s3_alone(project: Path) -> None:
     sh(project, "git", "commit", "--quiet", "--all", "-m", "a remote")
     assert train("earth", {"train.steps": 8}, return_state=True).is_completed()
     assert sh(project, "git", "tag", "--list", "earth@*") == "earth@v0.0.1"
@@ -105,18 +118,41 @@ def test_a_commit_comes_back_from_nothing_but_its_code(
     assert ran(clone) == ["index", "train"]
 
 
+@pytest.mark.usefixtures("bucket")
 def test_a_remote_that_cannot_be_asked_is_no_reason_to_train_again(
-    project: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    (project / "dvc.lock").write_text(LOCK, encoding="utf-8")
-    sh(project, "git", "add", "dvc.lock")
-    sh(project, "git", "commit", "--quiet", "-m", "made elsewhere")
+    commit_made_elsewhere(project)
     state = train("earth", revision="HEAD", return_state=True)
     assert state.is_failed()
     assert str(state.message).startswith("pull: failed to connect to s3")
     assert "\n" not in str(state.message)
     assert ran(project) == []
+
+
+def test_a_commit_made_elsewhere_is_retrained_and_its_metrics_are_compared(project: Path) -> None:
+    commit = commit_made_elsewhere(project)
+    state = evaluate("earth", revision=commit, return_state=True)
+    assert state.is_completed(), state.message
+    assert ran(project) == ["index", "train", "evaluate", "report"]
+    assert "made elsewhere (cpu None, there abacus)" in str(state.message)
+    said = "largest difference: segmentation.miou 0.625 there, 0.5 here"
+    assert str(state.message).endswith(said)
+    with client() as api:
+        artifacts = {found.key: str(found.data) for found in api.read_artifacts()}
+    rows = json.loads(artifacts["earth-comparison"])
+    assert rows == [
+        {"metric": "segmentation.miou", "commit": 0.625, "here": 0.5, "difference": -0.125},
+        {
+            "metric": "segmentation.pixel_accuracy",
+            "commit": 0.75,
+            "here": None,
+            "difference": None,
+        },
+    ]
+    assert said in artifacts["earth-run"]
+    assert sh(project, "git", "tag", "--list", "earth@*") == ""
 
 
 def test_what_cannot_be_is_refused_before_anything_runs(project: Path) -> None:
