@@ -76,7 +76,7 @@ def record(
     git(folder, "add", "--", *(path for path in paths if (folder / path).exists()))
     if git(folder, "diff", "--cached", "--name-only"):
         message = f"{title}\n\n{TRAILER}{json.dumps(asdict(checkpoint), sort_keys=True)}"
-        git(folder, *_identity(folder), "commit", "--quiet", "--no-verify", "-m", message)
+        git(folder, *_identity(folder), "commit", "--quiet", "-m", message)
     commit = git(folder, "rev-parse", "HEAD")
     branch = f"runs/{found.name}"
     git(folder, "branch", "--force", branch, commit)

@@ -56,7 +56,7 @@ def build(found: Workspace, flow: str, dataset: str) -> str:
     """
     stages = stages_for(TARGETS[flow], dataset, found.folder)
     said = run_stages(found, stages, dataset)
-    return _keep(found, flow, dataset, stages, [said])
+    return _keep(found, flow, dataset, stages, [said], key_of(dataset) if flow == TRAIN else None)
 
 
 def reproduce(found: Workspace, flow: str, dataset: str) -> str:
@@ -84,7 +84,8 @@ def reproduce(found: Workspace, flow: str, dataset: str) -> str:
     said.append(compared)
     if made.md5 != md5:
         said.append(compare_metrics(found, dataset, stages))
-    line = _keep(found, flow, dataset, stages, said)
+    # What comes back is no new version of the model.
+    line = _keep(found, flow, dataset, stages, said, None)
     if not good:
         raise StageFailed(line)
     return line
@@ -139,9 +140,14 @@ def _training(stages: Sequence[Stage]) -> Stage:
 
 
 def _keep(
-    found: Workspace, flow: str, dataset: str, stages: Sequence[Stage], said: list[str]
+    found: Workspace,
+    flow: str,
+    dataset: str,
+    stages: Sequence[Stage],
+    said: list[str],
+    model: str | None,
 ) -> str:
-    """Pushes, commits, and shows it; returns what was said in a line."""
+    """Pushes, commits, registers as a model's version, and shows it; returns what was said."""
     title = f"{flow} {dataset}: {'; '.join(said)}"
     made = read_checkpoint(found.folder / _training(stages).outs[0])
     pushed = "no DVC remote is set"
@@ -150,7 +156,7 @@ def _keep(
         push([stage.address for stage in stages], str(found.folder))
         pushed = "outputs pushed to the DVC remote"
     commit, branch = record(found, f"{flow} {dataset}", stages, made)
-    version = register(found, key_of(dataset), commit) if flow == "train" else None
+    version = register(found, model, commit) if model else None
     report = _kept_report(found, stages)
     lines = [
         *said,

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,15 @@ from semflow.scratch import ROOT_VARIABLE
 
 RUNS = "runs"
 DVC = (sys.executable, "-P", "-m", "dvc")
+UNATTENDED = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "commit.gpgSign=false",
+    "-c",
+    "tag.gpgSign=false",
+)
+"""For git where nobody can answer: the user's hooks and signatures are for the user's own work."""
 LINK_TYPES = "reflink,hardlink,symlink,copy"
 """How DVC fills a workspace from the cache: without copying where the file systems allow it."""
 
@@ -137,7 +146,7 @@ def git(folder: Path, *arguments: str) -> str:
     Raises:
         UserError: git fails, with its line.
     """
-    return _output(["git", "-C", str(folder), *arguments], folder)
+    return _output(["git", "-C", str(folder), *UNATTENDED, *arguments], folder)
 
 
 def dvc(folder: Path, *arguments: str) -> str:
@@ -194,7 +203,9 @@ def _lock(file: IO[str]) -> bool:
 def _remove(repository: Path, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-    git(repository, "worktree", "prune")
+    # This one only: a worktree of the user's own may lie on a disk that is away.
+    with suppress(UserError):
+        git(repository, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def _output(command: list[str], folder: Path) -> str:
