@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,13 @@ def show_metrics(run: str, dataset: str, metrics: Mapping[str, Any]) -> None:
     """Every number of metrics.json as a row."""
     rows = [{"metric": name, "value": value} for name, value in flat(metrics)]
     create_table_artifact(rows, key=key_of(dataset, "metrics"), description=run)
+
+
+def show_comparison(run: str, dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A commit's metrics beside this run's."""
+    create_table_artifact(
+        [dict(row) for row in rows], key=key_of(dataset, "comparison"), description=run
+    )
 
 
 def show_summary(run: str, dataset: str, lines: list[str]) -> None:

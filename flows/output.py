@@ -9,14 +9,31 @@ from dataclasses import dataclass
 from typing import IO
 
 TERMINATED, KILLED = 143, 137
+MISTAKE = 2
 _ENDS = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PERCENT = re.compile(r"(\d{1,3})%\|")
 _EXITED = re.compile(r"failed to run: .* exited with (-?\d+)")
-# What passes by itself: another run at work on the same, a full network, a file server that hangs.
+# A launcher ends with 1 whatever its rank ended with, which it tells: torchrun and accelerate for
+# several processes, accelerate for one, and either when it is told to end itself.
+# Ranks that say the same at once may do so on one line.
+_REPEATED = re.compile(r"error: (.+?)(?:error: \1)*")
+_RANK_EXITED = re.compile(
+    r"failed \(exitcode: (-?\d+)\) local_rank: |"
+    r"CalledProcessError: .* returned non-zero exit status (\d+)\.$"
+)
+_RANK_SIGNALLED = re.compile(
+    r"CalledProcessError: .* died with <Signals\.\w+: (\d+)>\.$|"
+    r"SignalException: Process \d+ got signal: (\d+)$"
+)
+# What passes by itself: another run at work on the same, a full network, a file server that hangs,
+# a node that is late, a port that is taken.
 _PASSING = re.compile(
     r"is at work in |Unable to acquire lock|is busy, it is being blocked by|"
     r"ConnectionError|ConnectionResetError|ConnectTimeout|ReadTimeout|Read timed out|"
+    r"Could not connect to the endpoint URL|(?:Connect|Read) timeout on endpoint URL|"
+    r"An error occurred \((?:SlowDown|RequestTimeout|ServiceUnavailable|InternalError|50[023])\)|"
+    r"Rendezvous(?:Timeout|Connection)Error|EADDRINUSE|"
     r"Temporary failure in name resolution|\[Errno (?:5|11|110|116|121)\]"
 )
 # What DVC advises after every stage; a flow does it at its end.
@@ -80,22 +97,36 @@ class Ending:
     """Remembers what of a stage's output tells how it ended."""
 
     def __init__(self) -> None:
-        self._said: deque[str] = deque(maxlen=50)
+        self.what_happened = "unchanged"
+        """Whether the stage "ran", was "restored from the cache", or neither."""
+        self._own = self._dvc = ""
+        self._exit: int | None = None
+        self._ranks: list[int] = []
+        # A traceback and a launcher's report of sixteen ranks.
+        self._last: deque[str] = deque(maxlen=200)
 
     def add(self, line: Line) -> None:
         """Takes one line."""
-        if not line.passing:
-            self._said.append(line.text)
-
-    @property
-    def what_happened(self) -> str:
-        """In DVC's words: whether the stage ran, or was restored from the cache, or was there."""
-        for line in self._said:
-            if line.startswith("Running stage"):
-                return "ran"
-            if "is cached - skipping run" in line:
-                return "restored from the cache"
-        return "unchanged"
+        if line.passing:
+            return
+        text = line.text
+        self._last.append(text)
+        if text.startswith("Running stage"):
+            self.what_happened = "ran"
+        elif "is cached - skipping run" in text:
+            self.what_happened = "restored from the cache"
+        elif text.startswith("error: "):
+            found = _REPEATED.fullmatch(text)
+            self._own = found[1] if found else text.removeprefix("error: ")
+        elif text.startswith("ERROR: ") and not self._dvc:
+            # Of several, the first says why.
+            self._dvc = text.removeprefix("ERROR: ")
+        if found := _EXITED.search(text):
+            self._exit = int(found[1])
+        elif found := _RANK_EXITED.search(text):
+            self._ranks.append(int(found[1] or found[2]))
+        elif found := _RANK_SIGNALLED.search(text):
+            self._ranks.append(-int(found[1] or found[2]))
 
     def check(self, address: str, code: int) -> None:
         """Raises what a return code of `dvc repro` stands for.
@@ -110,20 +141,28 @@ class Ending:
         """
         if code == 0:
             return
-        exits = [int(found[1]) for line in self._said if (found := _EXITED.search(line))]
-        inner = exits[-1] if exits else code
-        said = self._last_error() or f"exit code {inner}; its log says why"
-        if inner < 0 or inner in (TERMINATED, KILLED):
+        inner = self._first_cause(code if self._exit is None else self._exit)
+        said = self._own or self._dvc or f"exit code {inner}; its log says why"
+        if _is_signal(inner):
             raise StageInterrupted(f"{address} was ended by a signal (exit code {inner})")
-        if any(_PASSING.search(line) for line in self._said):
+        if any(_PASSING.search(line) for line in self._last):
             raise StageInterrupted(f"{address}: {said}")
         raise StageFailed(f"{address}: {said}")
 
-    def _last_error(self) -> str:
-        """The stage's own line where there is one, else DVC's."""
-        own = [line for line in self._said if line.startswith("error: ")]
-        dvc = [line for line in self._said if line.startswith("ERROR: ")]
-        return next((lines[-1].split(": ", 1)[1] for lines in (own, dvc) if lines), "")
+    def _first_cause(self, code: int) -> int:
+        """What a rank ended with, where a launcher has hidden that behind its own code.
+
+        A launcher ends the other ranks by signals, and they may break for want of their peer: a
+        mistake goes before a signal, and a signal before anything else.
+        """
+        if _is_signal(code):
+            return code
+        ranks = sorted(self._ranks, key=lambda rank: (rank != MISTAKE, not _is_signal(rank)))
+        return ranks[0] if ranks else code
+
+
+def _is_signal(code: int) -> bool:
+    return code < 0 or code in (TERMINATED, KILLED)
 
 
 def _line(raw: bytes, passing: bool) -> Iterator[Line]:

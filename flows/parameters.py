@@ -27,7 +27,7 @@ def with_dataset(text: str, dataset: str) -> str:
         UserError: the file has no block for it.
     """
     document = round_trip().load(text)
-    if dataset not in document:
+    if dataset not in _blocks(document):
         raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, _blocks(document))}")
     if document["datasets"] == [dataset]:
         return text

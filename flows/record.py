@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.graph import Stage
-from flows.workspace import Workspace, dvc, git, has_remote
+from flows.workspace import Workspace, git
 from semflow.cli.history import dvc_md5
 from semflow.errors import UserError
 from semflow.files import sha256_of
@@ -76,7 +76,7 @@ def record(
     git(folder, "add", "--", *(path for path in paths if (folder / path).exists()))
     if git(folder, "diff", "--cached", "--name-only"):
         message = f"{title}\n\n{TRAILER}{json.dumps(asdict(checkpoint), sort_keys=True)}"
-        git(folder, *_identity(folder), "commit", "--quiet", "--no-verify", "-m", message)
+        git(folder, *_identity(folder), "commit", "--quiet", "-m", message)
     commit = git(folder, "rev-parse", "HEAD")
     branch = f"runs/{found.name}"
     git(folder, "branch", "--force", branch, commit)
@@ -110,14 +110,6 @@ def register(found: Workspace, model: str, commit: str) -> str | None:
                 raise
             continue
         return tag
-
-
-def push(found: Workspace, stages: Sequence[Stage]) -> bool:
-    """Sends what the stages have made to DVC's default remote; False where none is set."""
-    if not has_remote(found.folder):
-        return False
-    dvc(found.folder, "push", *(stage.address for stage in stages))
-    return True
 
 
 def _identity(folder: Path) -> list[str]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from flows.graph import Stage
+from flows.output import StageFailed
 from flows.record import Checkpoint
+from flows.stage import pull
 from flows.workspace import Workspace, dvc, has_remote
 from semflow.errors import UserError
+
+UNREADABLE = "failed to connect"
+"""What DVC says of a remote that it cannot ask; not of one that lacks a file."""
 
 
 def restore(found: Workspace, stages: Sequence[Stage]) -> str | None:
@@ -23,18 +29,25 @@ def restore(found: Workspace, stages: Sequence[Stage]) -> str | None:
 
     Returns:
         Where from, "the cache" or "the remote"; None where not all of it is to be had.
+
+    Raises:
+        StageInterrupted: the remote is away, after retries.
+        StageFailed: it cannot be read: whether it has all of it is not known.
     """
+    outs = [found.folder / out for stage in stages for out in stage.outs]
     addresses = [stage.address for stage in stages]
-    ways = [("the cache", "checkout")]
+    with suppress(UserError):
+        dvc(found.folder, "checkout", *addresses)
+    if all(out.exists() for out in outs):
+        return "the cache"
     if has_remote(found.folder):
-        ways.append(("the remote", "pull"))
-    for source, command in ways:
         try:
-            dvc(found.folder, command, *addresses)
-        except UserError:
-            continue
-        if all((found.folder / out).exists() for stage in stages for out in stage.outs):
-            return source
+            pull(addresses, str(found.folder))
+        except StageFailed as failed:
+            if UNREADABLE in str(failed):
+                raise
+        if all(out.exists() for out in outs):
+            return "the remote"
     return None
 
 
@@ -67,13 +80,13 @@ def comparison(made: Checkpoint, md5: str | None, noted: Checkpoint | None) -> t
     if noted is None:
         return True, (
             f"md5 {made.md5}, the commit's {md5}; the commit does not note the hardware and "
-            "versions, so that the bytes may differ: compare metrics"
+            "versions, so that the bytes may differ"
         )
     weights = "the same" if dict(noted.weights) == dict(made.weights) else "other"
     said = f"md5 {made.md5}, the commit's {md5}; {weights} weights (sha256)"
     differing = sorted(_differing(made, noted))
     if differing:
-        return True, f"{said}; made elsewhere ({', '.join(differing)}): compare metrics"
+        return True, f"{said}; made elsewhere ({', '.join(differing)})"
     return False, f"{said}, although hardware and versions are those of the commit"
 
 

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from prefect import get_run_logger
 
-from flows.artifacts import key_of, show_metrics, show_samples, show_summary
+from flows.artifacts import (
+    key_of,
+    show_comparison,
+    show_metrics,
+    show_samples,
+    show_summary,
+)
+from flows.compare import (
+    largest_difference,
+    metric_paths,
+    metrics_at,
+    metrics_here,
+    side_by_side,
+)
 from flows.graph import Stage, stages_for
 from flows.output import StageFailed
-from flows.record import noted_checkpoint, push, read_checkpoint, record, register
+from flows.record import noted_checkpoint, read_checkpoint, record, register
 from flows.reproduce import comparison, locked_md5, restore
-from flows.stage import GPU_TAG, run_stage
+from flows.stage import GPU_TAG, push, run_stage
 from flows.workspace import Workspace, has_remote, link_raw_data, scratch_root
 from semflow.datasets.readers import open_reader
 from semflow.errors import UserError
@@ -42,7 +56,7 @@ def build(found: Workspace, flow: str, dataset: str) -> str:
     """
     stages = stages_for(TARGETS[flow], dataset, found.folder)
     said = run_stages(found, stages, dataset)
-    return _keep(found, flow, dataset, stages, [said])
+    return _keep(found, flow, dataset, stages, [said], key_of(dataset) if flow == TRAIN else None)
 
 
 def reproduce(found: Workspace, flow: str, dataset: str) -> str:
@@ -68,10 +82,34 @@ def reproduce(found: Workspace, flow: str, dataset: str) -> str:
     made = read_checkpoint(found.folder / train.outs[0])
     good, compared = comparison(made, md5, noted_checkpoint(found.repository, found.commit))
     said.append(compared)
-    line = _keep(found, flow, dataset, stages, said)
+    if made.md5 != md5:
+        said.append(compare_metrics(found, dataset, stages))
+    # What comes back is no new version of the model.
+    line = _keep(found, flow, dataset, stages, said, None)
     if not good:
         raise StageFailed(line)
     return line
+
+
+def compare_metrics(found: Workspace, dataset: str, stages: Sequence[Stage]) -> str:
+    """Shows the commit's metrics beside those of the workspace.
+
+    Args:
+        found: a workspace whose stages are up to date.
+        dataset: that they are of.
+        stages: of the flow.
+
+    Returns:
+        How far they differ; where none of the stages measures, how to compare them.
+    """
+    paths = metric_paths(stages)
+    if not paths:
+        again = f"evaluate-{key_of(dataset)} --param revision={found.commit}"
+        return f"compare metrics by: prefect deployment run {again}"
+    there = metrics_at(found.repository, found.commit, paths)
+    rows = side_by_side(there, metrics_here(found.folder, paths))
+    show_comparison(found.name, dataset, [asdict(row) for row in rows])
+    return largest_difference(rows)
 
 
 def run_stages(found: Workspace, stages: Sequence[Stage], dataset: str) -> str:
@@ -102,14 +140,23 @@ def _training(stages: Sequence[Stage]) -> Stage:
 
 
 def _keep(
-    found: Workspace, flow: str, dataset: str, stages: Sequence[Stage], said: list[str]
+    found: Workspace,
+    flow: str,
+    dataset: str,
+    stages: Sequence[Stage],
+    said: list[str],
+    model: str | None,
 ) -> str:
-    """Commits, pushes, and shows it; returns what was said in a line."""
+    """Pushes, commits, registers as a model's version, and shows it; returns what was said."""
     title = f"{flow} {dataset}: {'; '.join(said)}"
     made = read_checkpoint(found.folder / _training(stages).outs[0])
+    pushed = "no DVC remote is set"
+    if has_remote(found.folder):
+        # Before the commit, which promises what it names.
+        push([stage.address for stage in stages], str(found.folder))
+        pushed = "outputs pushed to the DVC remote"
     commit, branch = record(found, f"{flow} {dataset}", stages, made)
-    version = register(found, key_of(dataset), commit) if flow == "train" else None
-    pushed = "outputs pushed to the DVC remote" if push(found, stages) else "no DVC remote is set"
+    version = register(found, model, commit) if model else None
     report = _kept_report(found, stages)
     lines = [
         *said,

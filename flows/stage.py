@@ -1,4 +1,7 @@
-"""One Prefect task: one DVC stage, in processes of its own that never outlive the flow."""
+"""Prefect tasks: one for each DVC stage, and what goes to and comes from the DVC remote.
+
+Each works in processes of its own that never outlive the flow.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,15 +37,17 @@ def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), StageInterrupted)
 
 
-@task(
-    task_run_name="{address}",
-    retries=RETRIES,
-    retry_delay_seconds=RETRY_DELAYS,
-    retry_condition_fn=_may_pass,
+_AGAIN: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay_seconds": RETRY_DELAYS,
+    "retry_condition_fn": _may_pass,
     # DVC alone knows what is done.
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+
+
+@task(task_run_name="{address}", **_AGAIN)
 def run_stage(address: str, folder: str, scratch: str, pull: bool) -> str:
     """Brings one stage up to date.
 
@@ -59,17 +64,53 @@ def run_stage(address: str, folder: str, scratch: str, pull: bool) -> str:
         StageInterrupted: what ended it passes; Prefect tries again.
         StageFailed: trying again would not help; after the user's mistake, with the stage's line.
     """
-    logger = get_run_logger()
-    command = [*DVC, "repro", "--single-item", *(["--pull"] if pull else []), address]
+    command = ["repro", "--single-item", *(["--pull"] if pull else []), address]
+    return _followed(address, command, Path(folder), stage_environment(os.environ, scratch))
+
+
+@task(name="push", task_run_name="push", **_AGAIN)
+def push(addresses: Sequence[str], folder: str) -> None:
+    """Sends what stages have made to DVC's default remote.
+
+    Args:
+        addresses: of the stages.
+        folder: root of the workspace.
+
+    Raises:
+        StageInterrupted: the remote is away; Prefect tries again.
+        StageFailed: it does not take it.
+    """
+    _followed("push", ["push", *addresses], Path(folder), os.environ)
+
+
+@task(name="pull", task_run_name="pull", **_AGAIN)
+def pull(addresses: Sequence[str], folder: str) -> None:
+    """Fetches what stages have made from DVC's default remote.
+
+    Args:
+        addresses: of the stages.
+        folder: root of the workspace.
+
+    Raises:
+        StageInterrupted: the remote is away; Prefect tries again.
+        StageFailed: it cannot be read or has not all of it.
+    """
+    _followed("pull", ["pull", *addresses], Path(folder), os.environ)
+
+
+def _followed(
+    name: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> str:
+    """Runs dvc, its output in the log; returns what happened, or raises what its end means."""
     ending = Ending()
-    show = _shown(logger.info, Progress(address))
-    with running(command, Path(folder), stage_environment(os.environ, scratch)) as process:
+    show = _shown(get_run_logger().info, Progress(name))
+    with running([*DVC, *arguments], folder, environment) as process:
         assert process.stdout is not None
         for line in lines_of(process.stdout):
             ending.add(line)
             show(line)
         code = process.wait()
-    ending.check(address, code)
+    ending.check(name, code)
     return ending.what_happened
 
 

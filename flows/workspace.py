@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -21,6 +21,15 @@ from semflow.scratch import ROOT_VARIABLE
 
 RUNS = "runs"
 DVC = (sys.executable, "-P", "-m", "dvc")
+UNATTENDED = (
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "commit.gpgSign=false",
+    "-c",
+    "tag.gpgSign=false",
+)
+"""For git where nobody can answer: the user's hooks and signatures are for the user's own work."""
 LINK_TYPES = "reflink,hardlink,symlink,copy"
 """How DVC fills a workspace from the cache: without copying where the file systems allow it."""
 
@@ -135,16 +144,16 @@ def git(folder: Path, *arguments: str) -> str:
     """What git prints, without the last newline.
 
     Raises:
-        UserError: git fails, with its last line.
+        UserError: git fails, with its line.
     """
-    return _output(["git", "-C", str(folder), *arguments], folder)
+    return _output(["git", "-C", str(folder), *UNATTENDED, *arguments], folder)
 
 
 def dvc(folder: Path, *arguments: str) -> str:
     """What dvc prints, without the last newline.
 
     Raises:
-        UserError: dvc fails, with its last line.
+        UserError: dvc fails, with its first line that says why.
     """
     return _output([*DVC, *arguments], folder)
 
@@ -194,12 +203,18 @@ def _lock(file: IO[str]) -> bool:
 def _remove(repository: Path, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-    git(repository, "worktree", "prune")
+    # This one only: a worktree of the user's own may lie on a disk that is away.
+    with suppress(UserError):
+        git(repository, "worktree", "remove", "--force", "--force", str(folder))
 
 
 def _output(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise UserError(f"{' '.join(command)} failed in {folder}: {lines[-1]}")
+        # DVC ends with where to ask for help, git with a hint.
+        why = next((line for line in lines if line.startswith(("ERROR: ", "fatal: "))), lines[-1])
+        raise UserError(f"{' '.join(command)} failed in {folder}: {why}")
     return done.stdout.strip()

@@ -66,6 +66,20 @@ artifacts:
   earth:
     path: models/earth/pipeline
 """
+# What a commit of another machine holds: a checkpoint that no cache or remote has.
+LOCKED_MD5 = "0123456789abcdef0123456789abcdef.dir"
+LOCK = f"""
+schema: '2.0'
+stages:
+  train@earth:
+    cmd: $SEMFLOW_LAUNCH python stage.py train earth models/earth/pipeline
+    outs:
+    - path: models/earth/pipeline
+      hash: md5
+      md5: {LOCKED_MD5}
+      size: 7
+      nfiles: 1
+"""
 CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
 IGNORED = "/data/\n/models/\n/logs/\n/.scratch/\n/reports/*/index.html\n"
 

@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("stages", "flows"),
     ("flows.graph", "flows.guard", "flows.output", "flows.parameters", "flows.artifacts"),
     ("flows.workspace", "flows.plugin"),
-    ("flows.stage", "flows.record"),
+    ("flows.stage", "flows.record", "flows.compare"),
     ("flows.reproduce",),
     ("flows.road",),
     ("flows.runs",),

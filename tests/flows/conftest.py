@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from closure import ROOT
 from flows_project import CONFIG, GRAPH, IGNORED, STAGE, sh
+from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
 
 
@@ -37,6 +40,31 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("SEMFLOW_SCRATCH", raising=False)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     return root
+
+
+@pytest.fixture
+def bucket(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket of a local S3 server, the project's default remote; its address."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # Neither the user's own account nor a search for one on the network.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    (tmp_path / "empty").touch()
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "empty"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "empty"))
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=address).create_bucket(Bucket="bucket")
+    for command in (
+        ["add", "-d", "store", "s3://bucket/store"],
+        ["modify", "store", "endpointurl", address],
+    ):
+        sh(project, sys.executable, "-m", "dvc", "remote", *command)
+    yield address
+    server.stop()
 
 
 @pytest.fixture(scope="session")

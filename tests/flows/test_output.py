@@ -84,11 +84,20 @@ def test_a_signal_to_dvc_itself_is_tried_again() -> None:
         "ERROR: Unable to acquire lock. Most likely another DVC process is running",
         "OSError: [Errno 5] Input/output error",
         "ConnectionResetError: [Errno 104] Connection reset by peer",
+        'ERROR: unexpected error - Could not connect to the endpoint URL: "http://s3/bucket"',
+        "ERROR: failed to transfer 'a' - An error occurred (SlowDown) when calling the PutObject",
+        "torch.distributed.elastic.rendezvous.api.RendezvousTimeoutError",
     ],
 )
 def test_locks_and_network_are_tried_again_even_where_the_exit_code_is_two(said: str) -> None:
     with pytest.raises(StageInterrupted):
         ending(said, failed(2)).check("train@earth", 255)
+
+
+def test_of_several_errors_of_dvc_the_first_says_why() -> None:
+    said = ("ERROR: failed to transfer 'a' - no such bucket", "ERROR: failed to push data")
+    with pytest.raises(StageFailed, match=r"^push: failed to transfer 'a' - no such bucket$"):
+        ending(*said).check("push", 1)
 
 
 def test_any_other_error_is_not_tried_again() -> None:

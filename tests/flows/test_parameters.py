@@ -63,6 +63,7 @@ def test_comments_stay() -> None:
     ("dataset", "recipe", "overrides", "said"),
     [
         ("celebamask-hq", None, {}, "did you mean celebamask_hq"),
+        ("recipes", None, {}, "unknown data set 'recipes'"),
         ("earth", "smok", {}, "did you mean smoke"),
         ("earth", "faithful", {}, "is for cityscapes, celebamask_hq, coco_stuff, not for 'earth'"),
         ("earth", None, {"train.step": 1}, "did you mean steps"),

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from flows_project import sh, state_of
+from flows_project import LOCK, sh, state_of
 
 from flows.graph import stages_for
+from flows.record import Checkpoint, record
 from flows.workspace import commit_of, dvc, link_raw_data, scratch_root, workspace
 from semflow.errors import UserError
 
@@ -69,6 +70,41 @@ def test_what_a_killed_run_left_is_swept_and_a_going_ones_is_not(project: Path) 
         ):
             pass
         assert first.folder.is_dir()
+
+
+def test_a_worktree_of_the_users_own_is_kept_though_its_disk_is_away(project: Path) -> None:
+    sh(project, "git", "worktree", "add", "--quiet", "--detach", "../disk")
+    (project.parent / "disk").rename(project.parent / "away")
+    with workspace(project, "run", commit_of(project, None)):
+        pass
+    listed = sh(project, "git", "worktree", "list", "--porcelain")
+    assert str(project.parent / "disk") in listed
+    assert "runs/run" not in listed
+
+
+def test_the_users_hooks_and_signatures_are_not_for_runs(project: Path) -> None:
+    # `dvc install` makes a hook that checks out what a new worktree cannot have yet.
+    hook = project / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    for name, value in {
+        "commit.gpgSign": "true",
+        "tag.gpgSign": "true",
+        "gpg.program": "false",
+    }.items():
+        sh(project, "git", "config", name, value)
+    with workspace(project, "run", commit_of(project, None)) as found:
+        (found.folder / "params.yaml").write_text("changed", encoding="utf-8")
+        commit, branch = record(found, "title", [], Checkpoint("a", {}, {}, {}))
+    assert sh(project, "git", "log", "-1", "--format=%s", branch) == "title"
+    assert sh(project, "git", "rev-parse", "run^{commit}") == commit
+
+
+def test_what_dvc_says_is_the_line_that_tells_why(project: Path) -> None:
+    (project / "dvc.lock").write_text(LOCK, encoding="utf-8")
+    with pytest.raises(UserError, match=r"failed in .*: ERROR: Checkout failed"):
+        dvc(project, "checkout", "train@earth")
 
 
 def test_a_revision_may_be_a_tag_and_an_unknown_one_is_told(project: Path) -> None:
