@@ -26,10 +26,11 @@ _RANK_SIGNALLED = re.compile(
     r"CalledProcessError: .* died with <Signals\.\w+: (\d+)>\.$|"
     r"SignalException: Process \d+ got signal: (\d+)$"
 )
-# What passes by itself: another run at work on the same, a full network, a file server that hangs,
-# a node that is late, a port that is taken.
+_AT_WORK = re.compile(r"process \S+ is at work in ")
+# What passes by itself: a lock, a full network, a file server that hangs, a node that is late, a
+# port that is taken.
 _PASSING = re.compile(
-    r"is at work in |Unable to acquire lock|is busy, it is being blocked by|"
+    r"Unable to acquire lock|is busy, it is being blocked by|"
     r"ConnectionError|ConnectionResetError|ConnectTimeout|ReadTimeout|Read timed out|"
     r"Could not connect to the endpoint URL|(?:Connect|Read) timeout on endpoint URL|"
     r"An error occurred \((?:SlowDown|RequestTimeout|ServiceUnavailable|InternalError|50[023])\)|"
@@ -48,6 +49,10 @@ _ADVICE = (
 
 class StageInterrupted(Exception):
     """Ended by something that passes: a signal, a lock, the network. To be tried again."""
+
+
+class StageBusy(Exception):
+    """Another run is making the same thing: to be looked at again when that has ended."""
 
 
 class StageFailed(Exception):
@@ -136,6 +141,7 @@ class Ending:
             code: the process's; negative after a signal.
 
         Raises:
+            StageBusy: to be waited for.
             StageInterrupted: to be tried again.
             StageFailed: not to be tried again; after exit code 2 with the stage's own line.
         """
@@ -145,6 +151,8 @@ class Ending:
         said = self._own or self._dvc or f"exit code {inner}; its log says why"
         if _is_signal(inner):
             raise StageInterrupted(f"{address} was ended by a signal (exit code {inner})")
+        if _AT_WORK.search(self._own):
+            raise StageBusy(f"{address}: {self._own}")
         if any(_PASSING.search(line) for line in self._last):
             raise StageInterrupted(f"{address}: {said}")
         raise StageFailed(f"{address}: {said}")

@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifacts import Progress
 from flows.guard import DEFAULT_GRACE, GRACE_VARIABLE, guarded
-from flows.output import Ending, Line, StageInterrupted, lines_of
+from flows.output import Ending, Line, StageBusy, StageInterrupted, lines_of
 from flows.workspace import DVC
 from semflow.scratch import ROOT_VARIABLE
 
@@ -29,6 +29,7 @@ GPU_TAG = "gpu"
 RETRIES = 3
 RETRY_DELAYS = [10.0, 60.0, 300.0]
 LAUNCH_VARIABLE = "SEMFLOW_LAUNCH"
+BUSY_SECONDS = 30.0
 LOG_SECONDS = 30.0
 """Between two lines of the log that a progress bar is worth."""
 
@@ -65,7 +66,14 @@ def run_stage(address: str, folder: str, scratch: str, pull: bool) -> str:
         StageFailed: trying again would not help; after the user's mistake, with the stage's line.
     """
     command = ["repro", "--single-item", *(["--pull"] if pull else []), address]
-    return _followed(address, command, Path(folder), stage_environment(os.environ, scratch))
+    environment = stage_environment(os.environ, scratch)
+    while True:
+        try:
+            return _followed(address, command, Path(folder), environment)
+        except StageBusy as busy:
+            # What the other run makes is in the cache when it ends, for this one too.
+            get_run_logger().info("%s; looking again in %g seconds", busy, BUSY_SECONDS)
+            time.sleep(BUSY_SECONDS)
 
 
 @task(name="push", task_run_name="push", **_AGAIN)

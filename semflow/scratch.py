@@ -10,8 +10,9 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from semflow.errors import UserError
 
@@ -41,16 +42,10 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process is working in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     lock = folder.with_suffix(".lock")
-    with lock.open("a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise UserError(
-                f"process {file.read() or '?'} is at work in {folder}; wait for it or stop it"
-            ) from None
+    with _locked(lock) as file:
+        folder.mkdir(exist_ok=True)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -59,6 +54,30 @@ def held(folder: Path) -> Iterator[None]:
         yield
         shutil.rmtree(folder)
         lock.unlink()
+
+
+def _locked(lock: Path) -> IO[str]:
+    """Opens and locks a lock file.
+
+    Raises:
+        UserError: another process has locked it.
+    """
+    while True:
+        file = lock.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with file:
+                file.seek(0)
+                raise UserError(
+                    f"process {file.read() or '?'} is at work in {lock.with_suffix('')}; "
+                    "wait for it or stop it"
+                ) from None
+        # Between opening and locking, its last owner may have ended and deleted it.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                return file
+        file.close()
 
 
 def _forget_older(folder: Path) -> None:

@@ -74,7 +74,8 @@ def _say_mistakes(stage: Callable[[], None]) -> None:
     try:
         stage()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # In one piece: ranks that stop at once share the stream.
+        sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
 
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 # What a stage does follows from its data set's train.steps: 2 is the user's mistake,
-# 3 is killed once, any other works.
+# 3 is killed once, 4 finds another run at work once, any other works.
 STAGE = """
 import os, pathlib, signal, sys, time
 from ruamel.yaml import YAML
@@ -21,6 +21,10 @@ if name == "train" and steps == 2:
 if name == "train" and steps == 3 and not (scratch / "killed").exists():
     (scratch / "killed").touch()
     os.kill(os.getpid(), signal.SIGKILL)
+if name == "train" and steps == 4 and not (scratch / "busy").exists():
+    (scratch / "busy").touch()
+    print("error: process 71 is at work in .scratch/train/earth/0; wait for it or stop it")
+    sys.exit(2)
 folder = pathlib.Path(out)
 if name == "report":
     folder.parent.mkdir(parents=True, exist_ok=True)

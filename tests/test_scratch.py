@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 from closure import ROOT
@@ -58,6 +60,26 @@ def test_two_processes_never_work_in_one_folder_and_a_killed_one_leaves_no_lock(
         other.wait()
     with held(folder):
         assert folder.is_dir()
+
+
+def test_a_lock_whose_owner_ends_while_it_is_asked_for_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lock = tmp_path / "work", tmp_path / "work.lock"
+    lock.touch()
+    flock = fcntl.flock
+
+    def owner_ends(file: IO[str], operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        lock.unlink()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", owner_ends)
+    with held(folder):
+        assert lock.read_text("ascii") == str(os.getpid())
+        with pytest.raises(UserError, match=f"process {os.getpid()} is at work in"), held(folder):
+            pass
+    assert not folder.exists()
 
 
 def test_only_the_newest_unfinished_folders_are_kept(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from flows.output import Ending, Line, StageFailed, StageInterrupted, lines_of
+from flows.output import Ending, Line, StageBusy, StageFailed, StageInterrupted, lines_of
 
 
 class Pieces(io.BytesIO):
@@ -80,7 +80,6 @@ def test_a_signal_to_dvc_itself_is_tried_again() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "error: process 71 is at work in .scratch/train/earth/0; wait for it or stop it",
         "ERROR: Unable to acquire lock. Most likely another DVC process is running",
         "OSError: [Errno 5] Input/output error",
         "ConnectionResetError: [Errno 104] Connection reset by peer",
@@ -91,6 +90,12 @@ def test_a_signal_to_dvc_itself_is_tried_again() -> None:
 )
 def test_locks_and_network_are_tried_again_even_where_the_exit_code_is_two(said: str) -> None:
     with pytest.raises(StageInterrupted):
+        ending(said, failed(2)).check("train@earth", 255)
+
+
+def test_another_run_at_work_on_the_same_is_waited_for() -> None:
+    said = "error: process 71 is at work in .scratch/train/earth/0; wait for it or stop it"
+    with pytest.raises(StageBusy, match=r"^train@earth: process 71 is at work in "):
         ending(said, failed(2)).check("train@earth", 255)
 
 

@@ -188,6 +188,16 @@ def test_a_mistake_ends_the_run_at_once_with_its_own_line(
     assert "Traceback" not in caplog.text
 
 
+def test_another_run_at_work_on_the_same_is_waited_for_without_a_failure(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.stage, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(flows.stage.run_stage, "retries", 0)
+    state = train("earth", {"train.steps": 4}, return_state=True)
+    assert state.is_completed(), state.message
+    assert ran(project) == ["index", "train", "train"]
+
+
 def test_a_killed_stage_is_tried_again(project: Path) -> None:
     state = train("earth", {"train.steps": 3}, return_state=True)
     assert state.is_completed(), state.message
