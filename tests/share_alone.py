@@ -60,7 +60,7 @@ def train(folder: Path, steps: int) -> None:
         settings,
         accelerator,
         Progress("train", Silent(), watch_nothing),
-        Checkpoints(folder, "train"),
+        Checkpoints(folder),
     )
     if accelerator.is_main_process:
         save_file(

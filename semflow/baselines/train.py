@@ -43,7 +43,7 @@ def train_baselines(inputs: TrainingInputs, params: DatasetParams, out: Path) ->
     parameters = params.model_dump(mode="json", include=PARAMETERS)
     provenance = training_provenance(parameters, inputs.folders(), accelerator)
     with working_folder("baseline", inputs.dataset, provenance, accelerator) as scratch:
-        checkpoints = Checkpoints(scratch, "baseline")
+        checkpoints = Checkpoints(scratch)
         segmenter = train_segmenter(inputs, params, samples, accelerator, checkpoints)
         if accelerator.is_main_process:
             classifier = fit_color_classifier(read_manifest(inputs.pixels / "train"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,10 @@ class Checkpoints:
 
     Args:
         folder: a scratch folder.
-        name: of the stage, for messages.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._name = name
         self._seconds = _seconds_between()
         self._saved_at = time.monotonic()
 
@@ -82,7 +79,6 @@ class Checkpoints:
                 f"{path} is missing or was altered; delete {self._folder} to train from the start"
             )
         state.load_dict(read_state(path))
-        print(f"{self._name}: resumed at step {state.step}", file=sys.stderr, flush=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:

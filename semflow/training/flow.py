@@ -79,7 +79,7 @@ def train_flow(
     grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
     progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
     with working_folder("train", inputs.dataset, provenance, accelerator) as scratch:
-        checkpoints = Checkpoints(scratch, "train")
+        checkpoints = Checkpoints(scratch)
         weights = optimise(
             trained.field, loss_of, samples, params.train, accelerator, progress, checkpoints
         )

@@ -54,7 +54,7 @@ class Progress:
     """Where the loop reports to.
 
     Args:
-        name: stands before the progress bar.
+        name: of the stage, for the progress bar and messages.
         log: receives (step, values) every `log_every` steps.
         watch: looks at the averaged model every `sample_every` steps.
     """
@@ -95,6 +95,9 @@ def optimise(
     """
     state = new_state(model, params, accelerator)
     checkpoints.restore(state)
+    if state.step:
+        said = f"{progress.name}: resumed at step {state.step}"
+        accelerator.print(said, file=sys.stderr, flush=True)
     if accelerator.is_main_process:
         progress.log.start(state.step)
     with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:

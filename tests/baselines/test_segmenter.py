@@ -103,7 +103,7 @@ def test_its_learning_rate_is_its_own_and_not_the_flows(
     def trained(**changes: object) -> nn.Module:
         settings = params.model_copy(update=changes)
         with TemporaryDirectory() as folder:
-            checkpoints = Checkpoints(Path(folder), "baseline")
+            checkpoints = Checkpoints(Path(folder))
             return train_segmenter(inputs, settings, samples, Accelerator(cpu=True), checkpoints)
 
     flow = params.train.model_copy(update={"learning_rate": 0.5})

@@ -76,7 +76,7 @@ def train(
 
     progress = Progress("train", steps, watch_nothing)
     accelerator = Accelerator(cpu=True)
-    optimise(model, loss_of, samples, settings, accelerator, progress, Checkpoints(folder, "train"))
+    optimise(model, loss_of, samples, settings, accelerator, progress, Checkpoints(folder))
     return model, steps
 
 
@@ -119,7 +119,7 @@ def test_a_request_to_end_saves_the_step_and_ends_with_its_own_code(
             settings,
             Accelerator(cpu=True),
             Progress("train", steps, watch_nothing),
-            Checkpoints(tmp_path, "train"),
+            Checkpoints(tmp_path),
         )
     assert ended.value.code == 143
     assert steps.seen == [1, 2, 3]
@@ -144,12 +144,12 @@ def test_an_altered_state_is_refused_and_a_half_written_one_is_never_named(
         train(samples, settings, tmp_path, die_after=2)
     (tmp_path / "00000003.partial").write_bytes(b"half a state")
     state = new_state(new_model(samples), settings, Accelerator(cpu=True))
-    Checkpoints(tmp_path, "train").restore(state)
+    Checkpoints(tmp_path).restore(state)
     assert state.step == 2
     path = tmp_path / "00000002.pt"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"00000002\.pt is missing or was altered; delete"):
-        Checkpoints(tmp_path, "train").restore(state)
+        Checkpoints(tmp_path).restore(state)
 
 
 @pytest.mark.parametrize("value", ["often", "-1", "nan"])
@@ -158,4 +158,4 @@ def test_an_impossible_interval_is_refused(
 ) -> None:
     monkeypatch.setenv(SECONDS_VARIABLE, value)
     with pytest.raises(UserError, match=f"must be a number of seconds, got '{value}'"):
-        Checkpoints(tmp_path, "train")
+        Checkpoints(tmp_path)

@@ -78,7 +78,7 @@ def run(
     log = Lines()
     progress = Progress("test", log, watch)
     with TemporaryDirectory() as folder:
-        checkpoints = Checkpoints(Path(folder), "test")
+        checkpoints = Checkpoints(Path(folder))
         optimise(model, loss_of, samples, settings, Accelerator(cpu=True), progress, checkpoints)
     return log.lines
 
