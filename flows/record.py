@@ -84,21 +84,27 @@ def record(
     return commit, branch
 
 
-def register(found: Workspace, model: str, commit: str) -> str | None:
+def register(found: Workspace, model: str, commit: str, checkpoint: Checkpoint) -> str | None:
     """Gives a commit the next version of a model of dvc.yaml's `artifacts`, as GTO's tags do it.
 
     Args:
         found: where the run has worked.
         model: name of the artifact.
         commit: of the run.
+        checkpoint: that it notes.
 
     Returns:
-        The tag, `earth@v0.0.3`; None where the commit is the one that the run started from.
+        The tag, `earth@v0.0.3`: the newest one as it is where it has the same bytes. None where the
+        commit is the one that the run started from.
     """
     if commit == found.commit:
         return None
     listed = git(found.folder, "tag", "--list", f"{model}@v0.0.*").split()
-    number = max((int(tag.rpartition(".")[2]) for tag in listed), default=0)
+    newest = max(listed, key=_number_of, default=None)
+    known = noted_checkpoint(found.folder, newest) if newest else None
+    if known and known.md5 == checkpoint.md5:
+        return newest
+    number = _number_of(newest) if newest else 0
     while True:
         number += 1
         tag = f"{model}@v0.0.{number}"
@@ -110,6 +116,10 @@ def register(found: Workspace, model: str, commit: str) -> str | None:
                 raise
             continue
         return tag
+
+
+def _number_of(tag: str) -> int:
+    return int(tag.rpartition(".")[2])
 
 
 def _identity(folder: Path) -> list[str]:

@@ -156,7 +156,7 @@ def _keep(
         push([stage.address for stage in stages], str(found.folder))
         pushed = "outputs pushed to the DVC remote"
     commit, branch = record(found, f"{flow} {dataset}", stages, made)
-    version = register(found, model, commit) if model else None
+    version = register(found, model, commit, made) if model else None
     report = _kept_report(found, stages)
     lines = [
         *said,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from flows_project import LOCK, LOCKED_MD5, sh, state_of
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
 import flows.stage
@@ -56,6 +58,15 @@ def artifacts_of(run: str) -> dict[str | None, str]:
         return {one.key: str(one.data) for one in api.read_artifacts() if one.description == run}
 
 
+def tagged_tasks(run: State, tag: str, count: int) -> list[str]:
+    """Names of a run's tasks with a tag, once the server has noted as many tasks as there are."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.state_details.flow_run_id]))
+    with client() as api:
+        while len(tasks := api.read_task_runs(flow_run_filter=of_run)) < count:
+            time.sleep(0.1)
+    return [task.name for task in tasks if tag in task.tags]
+
+
 def only_run(project: Path) -> str:
     return sh(project, "git", "for-each-ref", "--format=%(refname:short)", "refs/heads/runs")
 
@@ -68,6 +79,8 @@ def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
     assert state.is_completed(), state.message
     assert ran(project) == ["index", "train", "evaluate", "report"]
     assert state_of(project) == before
+    # One of the four stages asks for an accelerator; the tag's limit holds it back.
+    assert tagged_tasks(state, "gpu", 4) == ["train@earth"]
 
     branch = only_run(project)
     tag = branch.removeprefix("runs/")
@@ -196,6 +209,11 @@ def test_another_run_at_work_on_the_same_is_waited_for_without_a_failure(
     state = train("earth", {"train.steps": 4}, return_state=True)
     assert state.is_completed(), state.message
     assert ran(project) == ["index", "train", "train"]
+
+    assert train("earth", {"train.steps": 4}, return_state=True).is_completed()
+    assert ran(project) == ["index", "train", "train"]
+    # The same bytes are no new version.
+    assert sh(project, "git", "tag", "--list", "earth@*") == "earth@v0.0.1"
 
 
 def test_a_killed_stage_is_tried_again(project: Path) -> None:
