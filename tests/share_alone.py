@@ -1,7 +1,7 @@
 """A few steps of training by as many processes as launch it, which may share the parameters.
 
-Run as `python tests/share_alone.py FOLDER STEPS`: takes the steps from the state in FOLDER, saving
-each, and writes the averaged weights to FOLDER/weights.safetensors.
+Run as `python tests/share_alone.py FOLDER STEPS PRECISION`: takes the steps from the state in
+FOLDER, saving each, and writes the averaged weights to FOLDER/weights.safetensors.
 """
 
 from __future__ import annotations
@@ -14,15 +14,25 @@ from typing import Any, cast
 import torch
 from closure import ROOT
 from safetensors.torch import save_file
-from tiny import BACKBONE
 from torch import Tensor, nn
 
 from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.params import read_params
+from semflow.params.networks import ScratchBackbone
 from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
 from semflow.training.environment import new_accelerator
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
+
+# Not that of tests/tiny.py, whose import settles the precision of the process.
+BACKBONE = ScratchBackbone(
+    source="scratch",
+    block_out_channels=(8, 16),
+    layers_per_block=1,
+    attention_head_dim=8,
+    norm_num_groups=4,
+    seed=0,
+)
 
 
 class Draws:
@@ -47,10 +57,11 @@ def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
     return {"loss": (model(x, batch["uniform"]) - x.sin()).square().mean()}
 
 
-def train(folder: Path, steps: int) -> None:
+def train(folder: Path, steps: int, precision: str) -> None:
     settings = read_params(ROOT / "params.yaml").dataset("earth").train
     update: dict[str, Any] = {"batch_size": 4, "schedule": "constant", "warmup_steps": 0}
     settings = settings.model_copy(update=update | {"steps": steps, "learning_rate": 1e-3})
+    settings = settings.model_copy(update={"mixed_precision": precision})
     accelerator = new_accelerator(settings)
     model = VelocityField(scratch_unet(BACKBONE, 0, 4, 4), torch.zeros(1, 1, 8))
     weights = optimise(
@@ -70,4 +81,4 @@ def train(folder: Path, steps: int) -> None:
 
 if __name__ == "__main__":
     os.environ[SECONDS_VARIABLE] = "0"
-    train(Path(sys.argv[1]), int(sys.argv[2]))
+    train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
-from accelerate.utils import str_to_bool
+from accelerate.utils import convert_outputs_to_fp32, str_to_bool
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
@@ -35,8 +35,6 @@ def shard_where_asked(accelerator: Accelerator) -> None:
     if state.distributed_type == DistributedType.MULTI_CPU:
         state.fsdp_plugin = FullyShardedDataParallelPlugin()
         state.distributed_type = DistributedType.FSDP
-        if accelerator.mixed_precision != "no":
-            state.fsdp_plugin.set_mixed_precision(accelerator.mixed_precision)
     if state.distributed_type == DistributedType.FSDP and not accelerator.is_fsdp2:
         version = state.fsdp_plugin.fsdp_version
         raise UserError(f"accelerate's configuration has fsdp_version {version}; set it to 2")
@@ -61,6 +59,10 @@ def prepare(
         units = {type(module).__name__ for module in model.modules() if isinstance(module, UNITS)}
         # accelerate reads here what its policy TRANSFORMER_BASED_WRAP wraps.
         model._no_split_modules = sorted(units)  # type: ignore[assignment]
+        # Precision means what it does without sharding. FSDP's own policy would round the inputs
+        # too, and t to one part in 256.
+        accelerator.state.fsdp_plugin.mixed_precision_policy = None
+        model.forward = convert_outputs_to_fp32(accelerator.autocast()(model.forward))
     wrapped, prepared = accelerator.prepare(model, optimizer)
     return wrapped, prepared
 
