@@ -14,25 +14,15 @@ from typing import Any, cast
 import torch
 from closure import ROOT
 from safetensors.torch import save_file
+from tiny_data import BACKBONE
 from torch import Tensor, nn
 
 from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.params import read_params
-from semflow.params.networks import ScratchBackbone
 from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
 from semflow.training.environment import new_accelerator
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
-
-# Not that of tests/tiny.py, whose import settles the precision of the process.
-BACKBONE = ScratchBackbone(
-    source="scratch",
-    block_out_channels=(8, 16),
-    layers_per_block=1,
-    attention_head_dim=8,
-    norm_num_groups=4,
-    seed=0,
-)
 
 
 class Draws:

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from closure import ROOT
 from numpy.typing import NDArray
-from tiny_data import CLASSES, PALETTE, SHAPE, SIZE, scratch_for
+from tiny_data import BACKBONE, CLASSES, PALETTE, SHAPE, SIZE, scratch_for
 from torch import Tensor, nn
 
 from semflow.evaluation.team import Team
@@ -24,7 +24,6 @@ from semflow.networks.velocity import scratch_unet
 from semflow.palette import make_palette
 from semflow.params import DatasetParams, read_params
 from semflow.params.learning import Preconditioning
-from semflow.params.networks import ScratchBackbone
 from semflow.pipeline import SemFlowPipeline
 from semflow.scratch import held
 from semflow.shards.latents import LatentWork, write_image_latents
@@ -36,15 +35,6 @@ from semflow.training.samples import TrainingSample, TrainingSamples
 
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
-
-BACKBONE = ScratchBackbone(
-    source="scratch",
-    block_out_channels=(8, 16),
-    layers_per_block=1,
-    attention_head_dim=8,
-    norm_num_groups=4,
-    seed=0,
-)
 
 
 @dataclass(frozen=True)

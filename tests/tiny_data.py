@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from semflow.datasets.base import ClassTable, Reader, Sample, UnreadableSample
 from semflow.datasets.files import map_ids, read_pair
 from semflow.params.data import BaseKPalette, Shards, SpreadPalette
+from semflow.params.networks import ScratchBackbone
 from semflow.scratch import held
 from semflow.shards.index import Index
 from semflow.shards.indexing import write_index
@@ -36,6 +37,14 @@ CLASSES = ClassTable(
 
 SHAPE = Shards(image_size=(SIZE, SIZE), image_filter="bicubic", crops=None, samples_per_shard=4)
 GREY = (64, 64, 64)
+BACKBONE = ScratchBackbone(
+    source="scratch",
+    block_out_channels=(8, 16),
+    layers_per_block=1,
+    attention_head_dim=8,
+    norm_num_groups=4,
+    seed=0,
+)
 
 
 def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -> SpreadPalette:
