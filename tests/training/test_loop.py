@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from semflow.params import DatasetParams
 from semflow.params.learning import Train
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH, micro_batch
-from semflow.training.loop import Progress, Watch, optimise
+from semflow.training.loop import Progress, Watch, _steps, optimise
 from semflow.training.loss import flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
 
@@ -189,6 +191,26 @@ def test_every_step_takes_the_next_positions_in_order(
     run(Number(0.0), note, samples, settings)
     assert taken == [int(samples[position]["index"]) for position in range(21)]
     assert sorted(taken[:TRAIN_SAMPLES]) == list(range(TRAIN_SAMPLES))
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_take_what_one_process_takes_in_the_same_order(
+    samples: TrainingSamples, params: DatasetParams, ranks: int
+) -> None:
+    # Ten samples: thirty-two positions reach into the fourth epoch.
+    settings = params.train.model_copy(update={"steps": 8, "batch_size": 4})
+    shares = []
+    for rank in range(ranks):
+        process = SimpleNamespace(num_processes=ranks, process_index=rank, device="cpu")
+        shares.append(list(_steps(samples, settings, cast(Accelerator, process), 0)))
+    taken = [
+        samples.pixels.key(int(index))
+        for step in zip(*shares, strict=True)
+        for parts in step
+        for part in parts
+        for index in part["index"]
+    ]
+    assert taken == [samples.pixels.key(int(samples[i]["index"])) for i in range(32)]
 
 
 def test_values_are_logged_every_so_often_and_at_the_end(
