@@ -42,13 +42,13 @@ smoke: setup
 	git clone --quiet . .smoke
 	cd .smoke && semflow use smoke earth && dvc repro
 	cd .smoke && dvc repro
-	cd .smoke && python tests/check_reruns.py
+	cd .smoke && python tools/check_reruns.py
 	test -s .smoke/reports/earth/index.html
 
 smoke-datasets: setup
 	rm -rf .smoke
 	git clone --quiet . .smoke
-	cd .smoke && python tests/smoke_datasets.py
+	cd .smoke && python tools/smoke_datasets.py
 
 test: setup
 	pytest
@@ -63,4 +63,4 @@ format: setup
 	ruff format .
 
 deps: setup
-	python tests/write_dvc_deps.py
+	python tools/write_dvc_deps.py

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from semflow.baselines.color_classifier import fit_color_classifier
 from semflow.metrics.confusion import ConfusionMatrix
-from semflow.palette import base_k_anchors, spread_anchors
+from semflow.pseudo_masks.palette import base_k_anchors, spread_anchors
 from semflow.shards.manifest import Manifest, read_manifest
 from semflow.shards.tar import ShardFolder, png_pixels
 

@@ -24,7 +24,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from semflow.scratch import ROOT_VARIABLE
+from semflow.core.scratch import ROOT_VARIABLE
 from stages.entry import Folders
 
 OUTS = {

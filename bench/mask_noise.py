@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from semflow.results import Metrics, read_metrics
+from semflow.evaluation.results import Metrics, read_metrics
 
 PARAMS = Path("params.yaml")
 MODES = ("online", "variants", "moments")

@@ -16,17 +16,18 @@ from pathlib import Path
 
 import torch
 
+from semflow.core.labels import class_table
 from semflow.metrics.confusion import ConfusionMatrix
-from semflow.networks.latents import Autoencoder, decode, encode, to_unit_range
+from semflow.networks.anchors import nearest_anchor
+from semflow.networks.encoding import Autoencoder, decode, encode, to_unit_range
+from semflow.networks.schema import ScratchAutoencoder
 from semflow.networks.sources import load_autoencoder
-from semflow.palette import Palette, make_palette, nearest_anchor
-from semflow.params import read_params
-from semflow.params.data import BaseKPalette, SpreadPalette
-from semflow.params.networks import ScratchAutoencoder
-from semflow.shards.index import class_table
+from semflow.pretraining.autoencoder import train_autoencoder
+from semflow.pseudo_masks.palette import Palette, make_palette
+from semflow.pseudo_masks.schema import BaseKPalette, SpreadPalette
+from semflow.schema import read_params
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, batches, png_pixels
-from semflow.training.autoencoder import train_autoencoder
 
 PALETTES = {
     "k=6, s=50": BaseKPalette(

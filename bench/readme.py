@@ -16,11 +16,11 @@ from typing import Any
 
 from PIL import Image
 
-from semflow.files import read_json, write_json, write_text
-from semflow.params import read_params
-from semflow.pictures import color_table, picture_grid
+from semflow.core.files import read_json, write_json, write_text
+from semflow.core.pictures import color_table, picture_grid
 from semflow.pipeline import load_pipeline
 from semflow.report.examples import make_examples
+from semflow.schema import read_params
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
 

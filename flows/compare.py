@@ -12,8 +12,8 @@ from typing import Any
 from flows.artifacts import flat
 from flows.graph import Stage
 from flows.workspace import git
-from semflow.errors import UserError
-from semflow.files import read_json
+from semflow.core.errors import UserError
+from semflow.core.files import read_json
 
 
 @dataclass(frozen=True)

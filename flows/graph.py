@@ -9,8 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from semflow.errors import UserError
-from semflow.misfits import nearest_name
+from semflow.core.errors import UserError
+from semflow.params.messages import nearest_name
 
 GRAPH_FILE = Path("dvc.yaml")
 ITEM = "${item}"

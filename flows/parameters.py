@@ -8,9 +8,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from semflow.cli.use import merge, round_trip, written
-from semflow.errors import UserError
-from semflow.misfits import nearest_name
-from semflow.params import Params, validate_params
+from semflow.core.errors import UserError
+from semflow.params.messages import nearest_name
+from semflow.schema import Params, validate_params
 
 Overrides = Mapping[str, Any]
 """Values of a data set's block, by dotted key or nested: `{"train.steps": 10}`."""

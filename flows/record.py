@@ -11,9 +11,9 @@ from typing import Any
 from flows.graph import Stage
 from flows.workspace import Workspace, git
 from semflow.cli.history import dvc_md5
-from semflow.errors import UserError
-from semflow.files import sha256_of
-from semflow.provenance import read_provenance
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
+from semflow.core.provenance import read_provenance
 
 TRAILER = "Checkpoint: "
 

@@ -14,7 +14,7 @@ from flows.output import StageFailed
 from flows.record import Checkpoint
 from flows.stage import pull
 from flows.workspace import Workspace, dvc, has_remote
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 UNREADABLE = "failed to connect"
 """What DVC says of a remote that it cannot ask; not of one that lacks a file."""

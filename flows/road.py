@@ -29,10 +29,10 @@ from flows.record import noted_checkpoint, read_checkpoint, record, register
 from flows.reproduce import comparison, locked_md5, restore
 from flows.stage import GPU_TAG, push, run_stage
 from flows.workspace import Workspace, has_remote, link_raw_data, scratch_root
+from semflow.core.errors import UserError
+from semflow.core.files import read_json
 from semflow.datasets.readers import open_reader
-from semflow.errors import UserError
-from semflow.files import read_json
-from semflow.params import PARAMS_FILE, read_params
+from semflow.schema import PARAMS_FILE, read_params
 
 TRAIN = "train"
 TARGETS = {"train": TRAIN, "evaluate": "report"}

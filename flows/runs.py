@@ -22,9 +22,9 @@ from flows.output import StageFailed, StageInterrupted
 from flows.parameters import Overrides, edited_params, with_dataset
 from flows.road import build, reproduce
 from flows.workspace import commit_of, git, repository_root, uncommitted, workspace
-from semflow.errors import UserError
-from semflow.files import write_text
-from semflow.params import PARAMS_FILE
+from semflow.core.errors import UserError
+from semflow.core.files import write_text
+from semflow.schema import PARAMS_FILE
 
 
 @flow(name="train", flow_run_name="train-{dataset}", persist_result=False)

@@ -23,7 +23,7 @@ from flows.artifacts import Progress
 from flows.guard import DEFAULT_GRACE, GRACE_VARIABLE, guarded
 from flows.output import Ending, Line, StageBusy, StageInterrupted, lines_of
 from flows.workspace import DVC
-from semflow.scratch import ROOT_VARIABLE
+from semflow.core.scratch import ROOT_VARIABLE
 
 GPU_TAG = "gpu"
 RETRIES = 3

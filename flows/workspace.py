@@ -16,8 +16,8 @@ from typing import IO
 from dvc.config import Config
 
 from flows.graph import Stage, outside
-from semflow.errors import UserError
-from semflow.scratch import ROOT_VARIABLE
+from semflow.core.errors import UserError
+from semflow.core.scratch import ROOT_VARIABLE
 
 RUNS = "runs"
 DVC = (sys.executable, "-P", "-m", "dvc")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from semflow import torchvision_guard
+from semflow.core import torchvision_guard
 
 __version__ = "0.1.0"
 

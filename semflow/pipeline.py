@@ -15,14 +15,15 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from semflow.errors import UserError
-from semflow.networks.latents import Autoencoder, decode, encode, to_pixels, to_unit_range
+from semflow.core.errors import UserError
+from semflow.flow.solvers import SOLVERS, solve, uniform_grid
+from semflow.networks.anchors import anchor_distances
+from semflow.networks.encoding import Autoencoder, decode, encode, to_pixels, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.statistics import LatentStatistics
 from semflow.networks.velocity import PreconditionedField, VelocityField
-from semflow.palette import Palette, anchor_distances
-from semflow.perturbation import Grain, draw_noise, perturb
-from semflow.solvers import SOLVERS, solve, uniform_grid
+from semflow.pseudo_masks.noise import Grain, draw_noise, perturb
+from semflow.pseudo_masks.palette import Palette
 
 
 class SemFlowPipeline(DiffusionPipeline):

@@ -1,9 +1,9 @@
 """Stage `autoencoder`: from a folder, a hub, or trained on the shards -> one diffusers folder."""
 
+from semflow.networks.schema import ScratchAutoencoder
 from semflow.networks.sources import obtain_autoencoder
-from semflow.params import DatasetParams
-from semflow.params.networks import ScratchAutoencoder
-from semflow.training.autoencoder import train_autoencoder
+from semflow.pretraining.autoencoder import train_autoencoder
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 

@@ -1,8 +1,8 @@
 """Stage `backbone`: from a folder, a hub, or random numbers -> a U-Net and its null prompt."""
 
-from semflow.files import whole_folder
+from semflow.core.files import whole_folder
 from semflow.networks.sources import load_autoencoder, obtain_backbone
-from semflow.params import DatasetParams
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 

@@ -1,8 +1,8 @@
 """Stage `baseline`: a colour classifier and a discriminative U-Net on the flow's own samples."""
 
 from semflow.baselines.train import train_baselines
-from semflow.params import DatasetParams
-from semflow.training.opening import TrainingInputs
+from semflow.schema import DatasetParams
+from semflow.training.inputs import TrainingInputs
 from stages.entry import Folders, run
 
 

@@ -7,10 +7,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from semflow.errors import UserError
-from semflow.files import read_json, write_json
-from semflow.params import DatasetParams, read_params
+from semflow.core.errors import UserError
+from semflow.core.files import read_json, write_json
+from semflow.params.fields import StageParams
+from semflow.params.reading import read_stage_params
+
+Params = TypeVar("Params", bound=StageParams)
 
 
 class Folders:
@@ -20,7 +24,7 @@ class Folders:
         self.raw = Path("data/raw") / dataset
         self.index = Path("data/index") / dataset
         self.shards = Path("data/shards") / dataset
-        self.digests = Path("data/digests") / f"{dataset}.json"
+        self.pseudo_masks = Path("data/pseudo_masks") / dataset
         self.image_latents = Path("data/image_latents") / dataset
         self.mask_latents = Path("data/mask_latents") / dataset
         self.autoencoder = Path("models") / dataset / "autoencoder"
@@ -35,8 +39,13 @@ class Folders:
         self.runtime = Path("reports") / dataset / "runtime.json"
 
 
-def run(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
-    """Runs a stage for the data set named on the command line; all ranks of a launch run it."""
+def run(stage: Callable[[str, Params, Folders], None], model: type[Params]) -> None:
+    """Runs a stage for the data set named on the command line; all ranks of a launch run it.
+
+    Args:
+        stage: Takes the data set's name, its parameters and folders.
+        model: The groups of params.yaml that the stage reads.
+    """
 
     def named() -> None:
         """Runs it and notes how long it took."""
@@ -45,17 +54,17 @@ def run(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
         dataset = sys.argv[1]
         folders = Folders(dataset)
         started = time.monotonic()
-        stage(dataset, read_params().dataset(dataset), folders)
+        stage(dataset, read_stage_params(dataset, model), folders)
         if _is_first_rank():
             note_runtime(folders.runtime, _name(), time.monotonic() - started)
 
     _say_mistakes(named)
 
 
-def run_once(stage: Callable[[str, DatasetParams, Folders], None]) -> None:
+def run_once(stage: Callable[[str, Params, Folders], None], model: type[Params]) -> None:
     """Runs a stage that shares no work between ranks: of a launch, the first one does it all."""
     if _is_first_rank():
-        run(stage)
+        run(stage, model)
 
 
 def run_plain(stage: Callable[[], None]) -> None:
@@ -65,9 +74,16 @@ def run_plain(stage: Callable[[], None]) -> None:
 
 
 def note_runtime(path: Path, stage: str, seconds: float) -> None:
-    """Notes how long a stage took the last time it ran; nothing depends on the file."""
-    known = read_json(path) if path.exists() else {}
-    write_json(path, {**known, stage: {"seconds": round(seconds, 1)}})
+    """Notes how long a stage took the last time it ran; nothing depends on the file.
+
+    What is no note is written anew: a finished stage must not fail over it.
+    """
+    try:
+        known = read_json(path)
+    except (UserError, OSError):
+        known = {}
+    noted = known if isinstance(known, dict) else {}
+    write_json(path, {**noted, stage: {"seconds": round(seconds, 1)}})
 
 
 def _say_mistakes(stage: Callable[[], None]) -> None:

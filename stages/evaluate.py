@@ -1,8 +1,8 @@
 """Stage `evaluate`: the checkpoint and its baselines over the val split -> metrics.json."""
 
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
-from semflow.params import DatasetParams
-from semflow.results import write_curves, write_metrics
+from semflow.evaluation.results import write_curves, write_metrics
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run
 
 

@@ -1,7 +1,7 @@
 """Stage `image_latents`: pixel shards -> posterior moments of every image, plain and mirrored."""
 
-from semflow.params import DatasetParams
-from semflow.shards.latents import encode_images
+from semflow.latents.image_latents import encode_images
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run
 
 

@@ -1,11 +1,11 @@
 """Stage `index`: the raw tree -> a checked list of samples."""
 
+from semflow.core.files import tree_state
+from semflow.core.provenance import provenance_of
+from semflow.core.scratch import held, scratch_path
 from semflow.datasets.readers import open_reader
-from semflow.files import tree_state
-from semflow.params import DatasetParams
-from semflow.provenance import provenance_of
-from semflow.scratch import held, scratch_path
-from semflow.shards.indexing import write_index
+from semflow.index.checking import write_index
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 

@@ -1,7 +1,7 @@
 """Stage `mask_latents`: what training needs of the masks ahead of time, by noise mode."""
 
-from semflow.params import DatasetParams
-from semflow.shards.masks import encode_masks
+from semflow.latents.mask_latents import encode_masks
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from semflow.packages import extract_from_packages
+from semflow.core.packages import extract_from_packages
 from stages.entry import Folders, run_plain
 
 PACKAGES = Path("stages/metric-packages.txt")

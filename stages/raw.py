@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from semflow.core.packages import extract_from_packages
 from semflow.datasets.earth import IMAGE_FILE, LABEL_FILE
-from semflow.packages import extract_from_packages
 from stages.entry import Folders, run_plain
 
 PACKAGES = Path("stages/earth-packages.txt")

@@ -1,7 +1,7 @@
 """Stage `report`: metrics and samples -> one self-contained HTML page."""
 
-from semflow.params import DatasetParams
 from semflow.report.page import write_report
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 

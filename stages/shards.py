@@ -1,12 +1,12 @@
 """Stage `shards`: the index -> pixel shards of images, labels and pseudo-masks."""
 
+from semflow.core.files import tree_state
+from semflow.core.provenance import provenance_of
+from semflow.core.scratch import held, scratch_path
 from semflow.datasets.readers import open_reader
-from semflow.files import tree_state
-from semflow.palette import make_palette
-from semflow.params import DatasetParams
-from semflow.provenance import provenance_of
-from semflow.scratch import held, scratch_path
-from semflow.shards.index import read_index
+from semflow.index.listing import read_index
+from semflow.pseudo_masks.palette import make_palette
+from semflow.schema import DatasetParams
 from semflow.shards.pixels import PixelWork, write_pixel_shards
 from stages.entry import Folders, run_once
 

@@ -1,8 +1,8 @@
 """Stage `train`: backbone, autoencoder and latents -> a two-way checkpoint."""
 
-from semflow.params import DatasetParams
+from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
-from semflow.training.opening import TrainingInputs
+from semflow.training.inputs import TrainingInputs
 from stages.entry import Folders, run
 
 

@@ -10,14 +10,14 @@ import pytest
 import torch
 from distributed import LocalCluster
 from hypothesis import settings
-from tiny import TinyDataset, latents_of, lossless_autoencoder, tiny_params, tiny_pipeline
-from tiny_data import TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, index_of, pixels_of
+from support.tiny import TinyDataset, latents_of, lossless_autoencoder, tiny_params, tiny_pipeline
+from support.tiny_data import TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, index_of, pixels_of
 
+from semflow.core.pool import SCHEDULER_VARIABLE
 from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.palette import make_palette
-from semflow.params import DatasetParams
 from semflow.pipeline import SemFlowPipeline
-from semflow.pool import SCHEDULER_VARIABLE
+from semflow.pseudo_masks.palette import make_palette
+from semflow.schema import DatasetParams
 
 # The same examples on every machine, however busy it is.
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from closure import ROOT, closure
 from pydantic import BaseModel
 from ruamel.yaml import YAML
+from support.closure import ROOT, closure
 
 import semflow.baselines.train
 import semflow.training.flow
-from semflow.params import DatasetParams, Params
+from semflow.schema import DatasetParams, Params
 from stages.entry import Folders
 
 DATASET = "earth"

@@ -8,23 +8,38 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from closure import ROOT, closure, imports_of, source_of
+from support.closure import ROOT, closure, imports_of, source_of
 
 # From the ground up. A module may import what lies below it and, in its own line, its own package.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("semflow.errors", "semflow.labels", "semflow.misfits", "semflow.spread"),
-    ("semflow.torchvision_guard",),
-    ("semflow.params", "semflow.perturbation"),
-    ("semflow.files", "semflow.palette", "semflow.solvers", "semflow.pictures"),
-    ("semflow.packages", "semflow.datasets", "semflow.provenance", "semflow.scratch"),
-    ("semflow.parts", "semflow.pool"),
+    (
+        "semflow.core.errors",
+        "semflow.core.labels",
+        "semflow.params.messages",
+        "semflow.core.seeds_spread",
+    ),
+    ("semflow.core.torchvision_guard",),
+    ("semflow.params", "semflow.pseudo_masks.noise"),
+    (
+        "semflow.core.files",
+        "semflow.pseudo_masks.palette",
+        "semflow.flow.solvers",
+        "semflow.core.pictures",
+    ),
+    (
+        "semflow.core.packages",
+        "semflow.datasets",
+        "semflow.core.provenance",
+        "semflow.core.scratch",
+    ),
+    ("semflow.core.parts", "semflow.core.pool"),
     ("semflow.shards", "semflow.networks"),
-    ("semflow.shards.encoding", "semflow.formulations"),
-    ("semflow.shards.latents", "semflow.shards.masks"),
+    ("semflow.latents.encoding", "semflow.formulations"),
+    ("semflow.latents.image_latents", "semflow.latents.mask_latents"),
     ("semflow.pipeline", "semflow.metrics"),
-    ("semflow.protocols",),
+    ("semflow.evaluation.presets",),
     ("semflow.training", "semflow.scoring"),
-    ("semflow.baselines", "semflow.results"),
+    ("semflow.baselines", "semflow.evaluation.results"),
     ("semflow.evaluation",),
     ("semflow.report", "semflow.cli"),
     ("stages", "flows"),
@@ -42,7 +57,16 @@ MODULES = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 FLOWS = sorted(path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__")
-FILE_HANDLING = {"os", "io", "shutil", "tempfile", "pathlib", "zipfile", "tarfile", "semflow.files"}
+FILE_HANDLING = {
+    "os",
+    "io",
+    "shutil",
+    "tempfile",
+    "pathlib",
+    "zipfile",
+    "tarfile",
+    "semflow.core.files",
+}
 
 
 def place_of(module: str) -> tuple[int, str]:
@@ -76,7 +100,7 @@ def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
 
 
 def test_the_package_itself_imports_only_the_guard() -> None:
-    assert own_imports("semflow") == {"semflow.torchvision_guard"}
+    assert own_imports("semflow") == {"semflow.core.torchvision_guard"}
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -94,8 +118,8 @@ def test_no_module_imports_itself_through_others() -> None:
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
-        ("semflow.palette", set()),
-        ("semflow.solvers", set()),
+        ("semflow.pseudo_masks.palette", set()),
+        ("semflow.flow.solvers", set()),
         ("semflow.params", {"pathlib"}),  # it reads its own file and no other
     ],
 )
@@ -112,8 +136,8 @@ def test_what_needs_no_network_imports_no_torch() -> None:
         "semflow.params",
         "semflow.datasets.readers",
         "semflow.shards.manifest",
-        "semflow.shards.indexing",
-        "semflow.packages",
+        "semflow.index.checking",
+        "semflow.core.packages",
         "semflow.cli.main",
         "semflow.cli.use",
         "stages.entry",
@@ -135,5 +159,5 @@ def test_flows_know_no_machine_learning() -> None:
         for path in closure(f"flows.{flow}"):
             tops = {name.split(".")[0] for name in imports_of(Path(path))}
             # The guard names torch, but imports it only when torchvision is imported.
-            if path != source_of("semflow.torchvision_guard"):
+            if path != source_of("semflow.core.torchvision_guard"):
                 assert not tops & {"torch", "diffusers", "accelerate"}, f"flows.{flow}: {path}"

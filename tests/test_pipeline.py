@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import random_images, random_label, same_weights
-from tiny_data import CLASSES, SIZE
+from support.tiny import random_images, random_label, same_weights
+from support.tiny_data import CLASSES, SIZE
 
 import semflow
-from semflow.errors import UserError
-from semflow.perturbation import draw_noise
+from semflow.core.errors import UserError
+from semflow.flow.solvers import SOLVERS
 from semflow.pipeline import SemFlowPipeline, load_pipeline
-from semflow.solvers import SOLVERS
+from semflow.pseudo_masks.noise import draw_noise
 
 
 def pictures(count: int) -> list[Image.Image]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from semflow.labels import IGNORE_INDEX
-from semflow.shards.index import class_table
+from semflow.core.labels import IGNORE_INDEX, class_table
 from semflow.shards.manifest import Manifest
 from semflow.shards.tar import ShardFolder, png_pixels
 

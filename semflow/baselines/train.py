@@ -7,24 +7,20 @@ from typing import Any
 
 from semflow.baselines.color_classifier import fit_color_classifier, save_color_classifier
 from semflow.baselines.unet import save_segmenter, train_segmenter
-from semflow.files import whole_folder, write_json
-from semflow.params import DatasetParams
-from semflow.params.learning import Train
-from semflow.provenance import PROVENANCE
+from semflow.core.files import whole_folder, write_json
+from semflow.core.provenance import PROVENANCE
+from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.environment import (
-    new_accelerator,
-    training_provenance,
-    working_folder,
-)
+from semflow.training.environment import new_accelerator, training_provenance, working_folder
+from semflow.training.inputs import TrainingInputs, open_training_samples
 from semflow.training.masks import NoMasks
-from semflow.training.opening import TrainingInputs, open_training_samples
+from semflow.training.schema import TrainParams
 
 PARAMETERS: dict[str, Any] = {
     "baseline": True,
     "shards": {"image_size"},
-    "train": set(Train.model_fields) - {"learning_rate"},
+    "train": set(TrainParams.model_fields) - {"learning_rate"},
 }
 """What the stage reads of a data set's block; dvc.yaml declares the same."""
 

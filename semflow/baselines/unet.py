@@ -11,22 +11,17 @@ from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from semflow.labels import IGNORE_INDEX
-from semflow.networks.latents import (
-    Autoencoder,
-    encode,
-    latents_from_moments,
-    to_unit_range,
-)
+from semflow.baselines.schema import BaselineParams
+from semflow.core.labels import IGNORE_INDEX
+from semflow.networks.encoding import Autoencoder, encode, latents_from_moments, to_unit_range
 from semflow.networks.null_prompt import NullPrompt, null_prompt_from
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.params import DatasetParams
-from semflow.params.learning import Baseline
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.inputs import TrainingInputs
 from semflow.training.logs import TrainingLog
 from semflow.training.loop import Progress, optimise, watch_nothing
-from semflow.training.opening import TrainingInputs
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 
@@ -60,7 +55,7 @@ class Segmenter(nn.Module):
 
 
 def new_segmenter(
-    inputs: TrainingInputs, params: Baseline, num_classes: int, patch_size: int
+    inputs: TrainingInputs, params: BaselineParams, num_classes: int, patch_size: int
 ) -> Segmenter:
     """A segmenter with random weights.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 
 def read_image(path: Path) -> Image.Image:

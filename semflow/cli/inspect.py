@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semflow.cli.history import commit_lines
-from semflow.errors import UserError
-from semflow.files import read_json, sha256_of
-from semflow.provenance import Provenance, read_provenance
-from semflow.results import read_metrics
+from semflow.core.errors import UserError
+from semflow.core.files import read_json, sha256_of
+from semflow.core.provenance import Provenance, read_provenance
+from semflow.evaluation.results import read_metrics
 from semflow.shards.manifest import MANIFEST, read_manifest, verify_shards
 
 APART = ("classes", "rejects")

@@ -6,7 +6,7 @@ import argparse
 import importlib
 import sys
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 # Looked up by name when needed, so that `semflow --help` and `semflow use` import no torch.
 _COMMANDS = {

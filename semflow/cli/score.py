@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel
 
-from semflow.errors import UserError
-from semflow.files import sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
+from semflow.evaluation.presets import PRESETS
+from semflow.evaluation.score_segmentation import SegmentationProtocol, score_segmentation
+from semflow.evaluation.score_synthesis import PerceptualNetwork, score_synthesis
 from semflow.metrics import inception, lpips_alexnet
+from semflow.metrics.features import FeatureNetwork
 from semflow.metrics.mobilenet import load_mobilenet_features
-from semflow.protocols import PRESETS
-from semflow.scoring.features import FeatureNetwork
-from semflow.scoring.segmentation import SegmentationProtocol, score_segmentation
-from semflow.scoring.synthesis import PerceptualNetwork, score_synthesis
 
 IDS = ("train", "cityscapes")
 OF_TASK = {

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from semflow.cli.images import output_paths, read_label
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.pipeline import load_pipeline
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from semflow.errors import UserError
-from semflow.files import write_text
-from semflow.misfits import TAGS
-from semflow.params import PARAMS_FILE, read_params, validate_params
+from semflow.core.errors import UserError
+from semflow.core.files import write_text
+from semflow.params.messages import TAGS
+from semflow.schema import PARAMS_FILE, read_params, validate_params
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

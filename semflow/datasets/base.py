@@ -10,22 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True)
-class ClassTable:
-    """The classes of a data set, in the order of their ids.
-
-    Args:
-        names: K names.
-        colors: K display colours, grey levels; for pictures, not for the flow.
-        mirrored: K ids; class c becomes mirrored[c] when an image is flipped left to right.
-        background: id of a class that some protocols leave out of the mean over classes, or None.
-    """
-
-    names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
-    mirrored: tuple[int, ...]
-    background: int | None
+from semflow.core.labels import ClassTable
 
 
 @dataclass(frozen=True)

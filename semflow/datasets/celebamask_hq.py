@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.datasets.base import ClassTable, Sample, UnreadableSample
+from semflow.core.errors import UserError
+from semflow.core.labels import ClassTable
+from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.files import read_image, require
-from semflow.errors import UserError
-from semflow.params.indexing import CelebAMaskHQIndex
+from semflow.datasets.schema import CelebAMaskHQIndex
 
 IMAGES = "CelebA-HQ-img"
 PARTS = "CelebAMask-HQ-mask-anno"

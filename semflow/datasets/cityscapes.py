@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.datasets.base import ClassTable, Sample
+from semflow.core.errors import UserError
+from semflow.core.labels import IGNORE_INDEX, ClassTable
+from semflow.datasets.base import Sample
 from semflow.datasets.files import map_ids, names_in, read_pair, require
-from semflow.errors import UserError
-from semflow.labels import IGNORE_INDEX
 
 IMAGES = "leftImg8bit"
 LABELS = "gtFine"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.datasets.base import ClassTable, Sample
+from semflow.core.labels import IGNORE_INDEX, ClassTable
+from semflow.datasets.base import Sample
 from semflow.datasets.coco_stuff_classes import CATEGORIES
 from semflow.datasets.files import map_ids, names_in, read_pair, require
-from semflow.labels import IGNORE_INDEX
 
 SPLIT_FOLDERS = {"train": "train2017", "val": "val2017"}
 LABELS = "stuffthingmaps_trainval2017"

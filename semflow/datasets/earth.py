@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.datasets.base import ClassTable, Sample
-from semflow.errors import UserError
-from semflow.params.indexing import EarthIndex
+from semflow.core.errors import UserError
+from semflow.core.labels import ClassTable
+from semflow.datasets.base import Sample
+from semflow.datasets.schema import EarthIndex
 
 IMAGE_FILE = "bmng.jpg"
 LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semflow.core.errors import UserError
 from semflow.datasets.base import UnreadableSample
-from semflow.errors import UserError
 
 ID_MODES = ("L", "P")
 """Pillow's modes whose pixels are one byte, an id; of a palette image the colours are no matter."""

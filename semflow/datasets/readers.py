@@ -10,7 +10,7 @@ from semflow.datasets.cityscapes import CityscapesReader
 from semflow.datasets.coco_stuff import CocoStuffReader
 from semflow.datasets.earth import EarthReader
 from semflow.datasets.folder import FolderReader
-from semflow.params.indexing import (
+from semflow.datasets.schema import (
     CelebAMaskHQIndex,
     CityscapesIndex,
     CocoStuffIndex,

@@ -10,18 +10,18 @@ from accelerate import Accelerator
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.unet import load_segmenter
-from semflow.evaluation.batches import ValSamples, choose_samples
-from semflow.evaluation.protocol import measure_protocol
-from semflow.evaluation.segmenting import Score, count_pixels, measure_segmentation, segmenting
-from semflow.evaluation.synthesizing import Judges, measure_synthesis
-from semflow.evaluation.team import Team
+from semflow.core.labels import class_table
+from semflow.core.provenance import provenance_of
+from semflow.evaluation.field_metrics import measure_protocol
+from semflow.evaluation.ranks import Team
+from semflow.evaluation.results import Metrics, SegmentationFigures
+from semflow.evaluation.samples import ValSamples, choose_samples
+from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.segmentation import Score, count_pixels, measure_segmentation, segmenting
+from semflow.evaluation.synthesis import Judges, measure_synthesis
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
-from semflow.params.measuring import Evaluate
 from semflow.pipeline import SemFlowPipeline, load_pipeline
-from semflow.provenance import provenance_of
-from semflow.results import Metrics, Segmenting
-from semflow.shards.index import class_table
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
 from semflow.training.environment import working_folder
@@ -48,7 +48,9 @@ class EvaluationInputs:
         return [self.pipeline, self.baseline, self.metric_weights, self.pixels]
 
 
-def evaluate_dataset(dataset: str, inputs: EvaluationInputs, params: Evaluate) -> Metrics | None:
+def evaluate_dataset(
+    dataset: str, inputs: EvaluationInputs, params: EvaluateParams
+) -> Metrics | None:
     """Measures both directions on the val split, on all processes of the launch.
 
     Args:
@@ -69,7 +71,9 @@ def evaluate_dataset(dataset: str, inputs: EvaluationInputs, params: Evaluate) -
     return metrics if accelerator.is_main_process else None
 
 
-def evaluate(inputs: EvaluationInputs, params: Evaluate, team: Team, scratch: Path) -> Metrics:
+def evaluate(
+    inputs: EvaluationInputs, params: EvaluateParams, team: Team, scratch: Path
+) -> Metrics:
     """Measures a team's share of both directions, and puts the shares together.
 
     Args:
@@ -124,10 +128,10 @@ def _measure(
     name: str,
     score: Score,
     tested: ValSamples,
-    params: Evaluate,
+    params: EvaluateParams,
     pipeline: SemFlowPipeline,
     background: int | None,
-) -> Segmenting:
+) -> SegmentationFigures:
     num_classes = pipeline.palette.num_classes
     confusion = count_pixels(lambda batch: score(batch.image), tested, params, num_classes, name)
     return segmenting(confusion, background)

@@ -1,1 +1,1 @@
-"""What x_t, the target and the solve are; one module each."""
+"""What is drawn, the target, and how each direction is solved; one module each."""

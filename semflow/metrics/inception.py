@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.metrics.checks import check_pixels
 from semflow.metrics.released import Release, read_release
 from semflow.metrics.weights import freeze_with

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from semflow.errors import UserError
-from semflow.files import sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
 from semflow.metrics.weights import read_weights
 
 

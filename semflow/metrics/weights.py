@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

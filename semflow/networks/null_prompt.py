@@ -7,8 +7,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from semflow.errors import UserError
-from semflow.params.networks import HubSource
+from semflow.core.errors import UserError
+from semflow.networks.schema import HubSource
 
 
 class NullPrompt(ModelMixin, ConfigMixin):

@@ -7,13 +7,13 @@ from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from semflow.errors import UserError
-from semflow.files import read_json, sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import read_json, sha256_of
 from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.latents import Autoencoder
+from semflow.networks.encoding import Autoencoder
 from semflow.networks.null_prompt import NullPrompt, clip_null_prompt
+from semflow.networks.schema import FolderSource, HubSource, ScratchBackbone
 from semflow.networks.velocity import scratch_unet
-from semflow.params.networks import FolderSource, HubSource, ScratchBackbone
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

@@ -7,8 +7,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from semflow.networks.autoencoder import zero_
+from semflow.networks.schema import NetworkShape
 from semflow.networks.statistics import LatentStatistics
-from semflow.params.networks import NetworkShape
 
 TIMESTEPS = 1000
 """Stable Diffusion's embedding was trained on t in [0, 1000); ours is t * 1000, as a float."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.params import DatasetParams
-from semflow.pictures import color_table
-from semflow.provenance import Provenance
-from semflow.results import Metrics
+from semflow.core.pictures import color_table
+from semflow.core.provenance import Provenance
+from semflow.evaluation.results import Metrics
+from semflow.schema import DatasetParams
 
 Color = tuple[int, int, int]
 """Red, green and blue, grey levels in 0..255."""

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from semflow.params.measuring import Report
+from semflow.core.seeds import spread
 from semflow.report.content import Example
+from semflow.report.schema import ReportParams
 from semflow.shards.tar import ShardFolder, png_pixels
-from semflow.spread import spread
 
 if TYPE_CHECKING:
     from semflow.pipeline import SemFlowPipeline
 
 
 def make_examples(
-    pipeline: SemFlowPipeline, val: ShardFolder, params: Report
+    pipeline: SemFlowPipeline, val: ShardFolder, params: ReportParams
 ) -> tuple[Example, ...]:
     """Segments and synthesizes val samples spread evenly over the split.
 
@@ -34,7 +34,9 @@ def make_examples(
     )
 
 
-def _example(pipeline: SemFlowPipeline, val: ShardFolder, position: int, params: Report) -> Example:
+def _example(
+    pipeline: SemFlowPipeline, val: ShardFolder, position: int, params: ReportParams
+) -> Example:
     # One sample a call: then a synthesis is what the command line makes of this label and seed,
     # and pictures do not depend on what else is shown.
     image = png_pixels(val.read(position, "image.png"))

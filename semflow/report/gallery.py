@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.labels import IGNORE_INDEX
-from semflow.pictures import NO_CLASS_COLOR
+from semflow.core.labels import IGNORE_INDEX
+from semflow.core.pictures import NO_CLASS_COLOR
 from semflow.report.content import Content, Example
 from semflow.report.formats import NOTHING, counted, listed, with_percent
 from semflow.report.markup import Markup, element, join, paragraphs, picture, rgb, small

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from semflow.errors import UserError
-from semflow.files import write_text
-from semflow.params import DatasetParams
+from semflow.core.errors import UserError
+from semflow.core.files import write_text
+from semflow.core.provenance import read_provenance
+from semflow.evaluation.results import read_metrics
 from semflow.pipeline import load_pipeline
-from semflow.provenance import read_provenance
 from semflow.report.content import Color, Content
 from semflow.report.examples import make_examples
 from semflow.report.render import render_page
 from semflow.report.weights import weight_files
-from semflow.results import read_metrics
+from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semflow.evaluation.results import Metrics, Segmentation, SegmentationFigures
 from semflow.report.bars import ClassBars, class_bars
 from semflow.report.charts import Level, StepsChart, steps_chart
 from semflow.report.content import Content
@@ -18,7 +19,6 @@ from semflow.report.markup import (
     table,
 )
 from semflow.report.texts import BASELINES, MIOU, ORACLE
-from semflow.results import Metrics, Segmentation, Segmenting
 
 
 def baseline_name(name: str) -> str:
@@ -146,7 +146,7 @@ def _described(name: str) -> Markup:
     return join([baseline_name(name), *([small(known[1])] if known else [])])
 
 
-def _scores(result: Segmenting) -> list[str]:
+def _scores(result: SegmentationFigures) -> list[str]:
     return [percent(result.miou), percent(result.pixel_accuracy)]
 
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from semflow.evaluation.results import Metrics, SynthesisFigures
 from semflow.report.charts import Level, StepsChart, steps_chart
 from semflow.report.content import Content
-from semflow.report.formats import (
-    NOTHING,
-    count,
-    counted,
-    percent,
-    size,
-    with_percent,
-    writer_for,
-)
+from semflow.report.formats import NOTHING, count, counted, percent, size, with_percent, writer_for
 from semflow.report.markup import Markup, Row, column_head, element, join, paragraphs, small, table
 from semflow.report.texts import SYNTHESIS_METRICS
-from semflow.results import Metrics, Synthesizing
 
 
 def synthesis_section(content: Content) -> Markup:
@@ -121,7 +113,7 @@ def _plain(values: list[float | None]) -> list[str]:
     return [NOTHING if value is None else f"{value:.4g}" for value in values]
 
 
-def _scores(metrics: Metrics, result: Synthesizing) -> list[str]:
+def _scores(metrics: Metrics, result: SynthesisFigures) -> list[str]:
     every = metrics.synthesis.by_steps.values()
     truth = writer_for([other.st_lpips_to_truth for other in every])
     return [

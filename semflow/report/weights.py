@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
 from semflow.report.content import WeightFile
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from semflow.files import read_json, write_json
+from semflow.core.files import read_json, write_json
 from semflow.shards.tar import ShardFolder
 
 

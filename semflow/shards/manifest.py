@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.errors import UserError
-from semflow.files import sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
 
 MANIFEST = "manifest.json"
 OPENING = '{"about":'

@@ -15,23 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semflow.core.errors import UserError
+from semflow.core.parts import read_note
+from semflow.core.pool import run_all
 from semflow.datasets.base import Reader, Sample, UnreadableSample
-from semflow.errors import UserError
-from semflow.palette import Palette
-from semflow.params.data import Shards
-from semflow.parts import read_note
-from semflow.pool import run_all
+from semflow.index.listing import Index
+from semflow.pseudo_masks.palette import Palette
 from semflow.shards.digests import ShardDigest, SplitDigests, write_digests
-from semflow.shards.index import Index
 from semflow.shards.resizing import crop_key, resize, whole, windows
+from semflow.shards.schema import ShardParams
 from semflow.shards.tar import png_bytes
-from semflow.shards.writing import (
-    Record,
-    begin_shards,
-    finish_shard,
-    publish_shards,
-    shard_name,
-)
+from semflow.shards.writing import Record, begin_shards, finish_shard, publish_shards, shard_name
 
 TRAIN = "train"
 """The only split that is cropped."""
@@ -52,7 +46,7 @@ class PixelWork:
     index: Index
     reader: Reader
     palette: Palette
-    params: Shards
+    params: ShardParams
     scratch: Path
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.params.data import Crops, Shards
+from semflow.shards.schema import CropParams, ShardParams
 
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -33,7 +33,7 @@ def whole(shape: tuple[int, int]) -> Window:
     return Window(0, 0, shape[1], shape[0])
 
 
-def windows(key: str, shape: tuple[int, int], params: Shards) -> tuple[Window, ...]:
+def windows(key: str, shape: tuple[int, int], params: ShardParams) -> tuple[Window, ...]:
     """The parts of a training sample that become samples of the shards.
 
     Args:
@@ -49,7 +49,7 @@ def windows(key: str, shape: tuple[int, int], params: Shards) -> tuple[Window, .
     )
 
 
-def crop_draws(params: Crops, key: str, number: int) -> np.random.Generator:
+def crop_draws(params: CropParams, key: str, number: int) -> np.random.Generator:
     """What decides one crop: seed, key and number, and neither order nor size of the shards."""
     word = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])
     return np.random.default_rng([params.seed, word, number])
@@ -80,7 +80,7 @@ def crop_key(key: str, number: int) -> str:
 
 
 def resize(
-    image: NDArray[np.uint8], label: NDArray[np.uint8], window: Window, params: Shards
+    image: NDArray[np.uint8], label: NDArray[np.uint8], window: Window, params: ShardParams
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Brings a part of both to one size: the image smoothly, the label by its nearest pixel.
 

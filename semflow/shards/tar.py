@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.shards.manifest import Manifest
 
 

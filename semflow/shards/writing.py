@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from semflow.files import move_folder, sha256_of
-from semflow.parts import begin, finish, finished_folder, is_finished, read_note
+from semflow.core.files import move_folder, sha256_of
+from semflow.core.parts import begin, finish, finished_folder, is_finished, read_note
 from semflow.shards.manifest import Shard, shard_from_columns, write_manifest
 
 Record = tuple[str, Mapping[str, bytes]]

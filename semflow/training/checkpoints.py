@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from semflow.errors import UserError
-from semflow.files import read_json, sha256_of, write_json
+from semflow.core.errors import UserError
+from semflow.core.files import read_json, sha256_of, write_json
 from semflow.training.state import TrainingState
 
 SECONDS_VARIABLE = "SEMFLOW_CHECKPOINT_SECONDS"

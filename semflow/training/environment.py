@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from semflow.errors import UserError
-from semflow.params.learning import Train
-from semflow.provenance import Provenance, processor, provenance_of
-from semflow.scratch import held, scratch_path
-from semflow.training.sharding import shard_where_asked
+from semflow.core.errors import UserError
+from semflow.core.provenance import Provenance, processor, provenance_of
+from semflow.core.scratch import held, scratch_path
+from semflow.training.fsdp import shard_where_asked
+from semflow.training.schema import TrainParams
 
 MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
 
-def new_accelerator(params: Train) -> Accelerator:
+def new_accelerator(params: TrainParams) -> Accelerator:
     """The processes and devices that the environment gives.
 
     Raises:

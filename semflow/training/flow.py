@@ -10,29 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from semflow.files import whole_folder, write_json
-from semflow.networks.latents import Autoencoder
+from semflow.core.files import whole_folder, write_json
+from semflow.core.provenance import PROVENANCE
+from semflow.networks.encoding import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
-from semflow.palette import Palette, make_palette
-from semflow.params import DatasetParams
-from semflow.params.learning import Flow
 from semflow.pipeline import SemFlowPipeline
-from semflow.provenance import PROVENANCE
+from semflow.pseudo_masks.palette import Palette, make_palette
+from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.environment import (
-    new_accelerator,
-    training_provenance,
-    working_folder,
-)
+from semflow.training.environment import new_accelerator, training_provenance, working_folder
 from semflow.training.grid import SampleGrid
+from semflow.training.inputs import TrainingInputs, open_masks, open_training_samples
 from semflow.training.logs import TrainingLog, log_folder
 from semflow.training.loop import Progress, optimise
 from semflow.training.loss import end_points, flow_losses
-from semflow.training.opening import TrainingInputs, open_masks, open_training_samples
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.schema import FlowParams
 
 PARAMETERS: dict[str, Any] = {
     "flow": True,
@@ -116,7 +112,7 @@ def new_pipeline(
 
 
 def first_statistics(
-    samples: TrainingSamples, autoencoder: Autoencoder, amplitude: float, params: Flow
+    samples: TrainingSamples, autoencoder: Autoencoder, amplitude: float, params: FlowParams
 ) -> LatentStatistics | None:
     """Statistics of the training order's first samples; None where the backbone stands alone."""
     if params.preconditioning is None:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from semflow.perturbation import draw_noise
-from semflow.pictures import color_table, picture_grid
+from semflow.core.pictures import color_table, picture_grid
+from semflow.core.seeds import spread
 from semflow.pipeline import SemFlowPipeline
+from semflow.pseudo_masks.noise import draw_noise
 from semflow.shards.tar import ShardFolder, png_pixels
-from semflow.spread import spread
 
 GRID_SAMPLES = 8
 

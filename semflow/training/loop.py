@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from semflow.errors import UserError
-from semflow.params.learning import Train
+from semflow.core.errors import UserError
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import micro_batch
+from semflow.training.fsdp import forget_gathered, own_parts
 from semflow.training.samples import TrainingSample, TrainingSamples
-from semflow.training.sharding import forget_gathered, own_parts
+from semflow.training.schema import TrainParams
 from semflow.training.state import TrainingState, new_state
 from semflow.training.termination import EXIT_CODE, Termination, any_process, noted_termination
 
@@ -68,7 +68,7 @@ def optimise(
     model: nn.Module,
     loss_of: LossOf,
     samples: TrainingSamples,
-    params: Train,
+    params: TrainParams,
     accelerator: Accelerator,
     progress: Progress,
     checkpoints: Checkpoints,
@@ -172,7 +172,7 @@ def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float
 
 
 def _bar(
-    state: TrainingState, params: Train, accelerator: Accelerator, progress: Progress
+    state: TrainingState, params: TrainParams, accelerator: Accelerator, progress: Progress
 ) -> tqdm[Any]:
     return tqdm(
         total=params.steps * params.batch_size,
@@ -189,7 +189,7 @@ def _due(step: int, every: int, steps: int) -> bool:
 
 
 def _steps(
-    samples: TrainingSamples, params: Train, accelerator: Accelerator, steps_done: int
+    samples: TrainingSamples, params: TrainParams, accelerator: Accelerator, steps_done: int
 ) -> Iterator[list[TrainingSample]]:
     """This process's share of each step to come, in parts of equal size."""
     share = params.batch_size // accelerator.num_processes

@@ -8,14 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semflow.formulations.semflow import draw_t, mask_estimate, path_sample
-from semflow.labels import IGNORE_INDEX
-from semflow.networks.latents import Autoencoder, decode, encode, latents_from_moments
+from semflow.core.labels import IGNORE_INDEX
+from semflow.flow.paths import draw_t, mask_estimate, path_sample
+from semflow.networks.anchors import anchor_distances
+from semflow.networks.encoding import Autoencoder, decode, encode, latents_from_moments
 from semflow.networks.statistics import LatentStatistics
-from semflow.palette import Palette, anchor_distances
-from semflow.params.learning import Flow
-from semflow.perturbation import perturb
+from semflow.pseudo_masks.noise import perturb
+from semflow.pseudo_masks.palette import Palette
 from semflow.training.samples import TrainingSample
+from semflow.training.schema import FlowParams
 
 
 class Losses(NamedTuple):
@@ -32,7 +33,7 @@ def flow_losses(
     statistics: LatentStatistics | None,
     palette: Palette,
     batch: TrainingSample,
-    params: Flow,
+    params: FlowParams,
 ) -> Losses:
     """Both terms on one batch.
 

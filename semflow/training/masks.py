@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semflow.palette import Palette
+from semflow.pseudo_masks.palette import Palette
 from semflow.shards.tar import ShardFolder, array_from
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semflow.labels import mirror
+from semflow.core.labels import mirror
+from semflow.core.seeds import draws_at, sample_at
 from semflow.shards.tar import ShardFolder, array_from, png_pixels
 from semflow.training.masks import Masks
-from semflow.training.order import draws_at, sample_at
 
 
 class TrainingSample(TypedDict):

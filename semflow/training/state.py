@@ -19,8 +19,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.optim.lr_scheduler import LRScheduler
 
-from semflow.params.learning import Train
-from semflow.training.sharding import gathered, own_part, own_parts, prepare
+from semflow.training.fsdp import gathered, own_part, own_parts, prepare
+from semflow.training.schema import TrainParams
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """By parameter name, gathered on the main process."""
@@ -116,7 +116,7 @@ def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
 _SCHEDULES = {"constant": "constant_with_warmup", "linear": "linear", "cosine": "cosine"}
 
 
-def new_state(model: nn.Module, params: Train, accelerator: Accelerator) -> TrainingState:
+def new_state(model: nn.Module, params: TrainParams, accelerator: Accelerator) -> TrainingState:
     """A model before its first step, spread over the accelerator's processes."""
     optimizer = torch.optim.AdamW(
         model.parameters(),

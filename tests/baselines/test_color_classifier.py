@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyDataset, shard_folder
+from support.tiny import TinyDataset, shard_folder
 from torch.distributions import MultivariateNormal
 
 from semflow.baselines.color_classifier import (

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import (
+from support.tiny import (
     BACKBONE,
     CHANNELS,
     PATCH,
@@ -16,26 +16,20 @@ from tiny import (
     tiny_samples,
     training_inputs,
 )
-from tiny_data import CLASSES, SIZE
+from support.tiny_data import CLASSES, SIZE
 from torch import nn
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.train import train_baselines
-from semflow.baselines.unet import (
-    Segmenter,
-    load_segmenter,
-    new_segmenter,
-    train_segmenter,
-    twin,
-)
+from semflow.baselines.unet import Segmenter, load_segmenter, new_segmenter, train_segmenter, twin
 from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.latents import encode, to_unit_range
+from semflow.networks.encoding import encode, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
+from semflow.networks.schema import NetworkShape
 from semflow.networks.velocity import scratch_unet
-from semflow.params import DatasetParams
-from semflow.params.networks import NetworkShape
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.opening import TrainingInputs
+from semflow.training.inputs import TrainingInputs
 
 NUM_CLASSES = len(CLASSES.names)
 NUM_OUTPUTS = NUM_CLASSES * PATCH**2

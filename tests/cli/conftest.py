@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tiny import Command, Result, random_images, random_label
+from support.tiny import Command, Result, random_images, random_label
 
 from semflow.cli.main import main
 from semflow.pipeline import SemFlowPipeline

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
-from tiny import Command, TinyDataset
+from support.tiny import Command, TinyDataset
 
 from semflow.cli.history import dvc_md5
 

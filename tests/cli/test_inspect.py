@@ -4,32 +4,32 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny import Command, TinyDataset
-from tiny_data import CLASSES, RandomReader, index_of, pixels_of
+from support.tiny import Command, TinyDataset
+from support.tiny_data import CLASSES, RandomReader, index_of, pixels_of
 
-from semflow.files import sha256_of, write_json
-from semflow.palette import make_palette
-from semflow.params import DatasetParams
-from semflow.results import (
+from semflow.core.files import sha256_of, write_json
+from semflow.evaluation.results import (
     Metrics,
     Segmentation,
-    Segmenting,
+    SegmentationFigures,
     Synthesis,
-    Synthesizing,
+    SynthesisFigures,
     write_metrics,
 )
+from semflow.pseudo_masks.palette import make_palette
+from semflow.schema import DatasetParams
 
 
 @pytest.fixture
 def metrics() -> Metrics:
     """Numbers that can be told apart."""
-    segmenting = Segmenting(
+    segmenting = SegmentationFigures(
         miou=0.25,
         miou_without_background=None,
         pixel_accuracy=0.5,
         iou_per_class=[0.1, None, 0.2, 0.3],
     )
-    synthesizing = Synthesizing(
+    synthesizing = SynthesisFigures(
         fd_mobilenetv2=1.5,
         kd_mobilenetv2=0.25,
         st_lpips_to_truth=0.4,

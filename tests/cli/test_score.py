@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from closure import ROOT
 from PIL import Image
-from tiny import Command, Result
+from support.closure import ROOT
+from support.tiny import Command, Result
 from torch import Tensor, nn
 
 from semflow.cli import score
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
 from semflow.metrics import inception, lpips_alexnet
 
 SEGMENTATION = ("score", "--task", "segmentation", "--predictions", "out", "--truth", "truth")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import Command
-from tiny_data import CLASSES
+from support.tiny import Command
+from support.tiny_data import CLASSES
 
 from semflow.pipeline import SemFlowPipeline
 

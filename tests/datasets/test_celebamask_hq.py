@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.celebamask_hq import CelebAMaskHQReader
-from semflow.errors import UserError
-from semflow.params.indexing import CelebAMaskHQIndex
+from semflow.datasets.schema import CelebAMaskHQIndex
 
 # github.com/switchablenorms/CelebAMask-HQ, face_parsing/Data_preprocessing: g_mask.py's label_list
 # (a part's id is its place counted from 1) and g_color.py's color_list.

@@ -7,9 +7,9 @@ import pytest
 from cityscapesscripts.helpers.labels import labels as official_labels
 from PIL import Image
 
+from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.cityscapes import CityscapesReader
-from semflow.errors import UserError
 
 # cityscapesScripts, helpers/labels.py: name, id, trainId, color.
 LABELS = (

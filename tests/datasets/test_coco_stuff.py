@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_stuff_tables import LABELS_TXT, PALETTE
 from PIL import Image
+from support.coco_stuff_tables import LABELS_TXT, PALETTE
 
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.coco_stuff import CocoStuffReader

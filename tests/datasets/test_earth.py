@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from closure import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.closure import ROOT
 
+from semflow.core.errors import UserError
 from semflow.datasets import earth
 from semflow.datasets.earth import CLASSES, IMAGE_FILE, LABEL_FILE, EarthReader, majority
 from semflow.datasets.readers import open_reader
-from semflow.errors import UserError
-from semflow.params import read_params
-from semflow.params.indexing import EarthIndex, SplitStride
+from semflow.datasets.schema import EarthIndex, SplitStride
+from semflow.schema import read_params
 
 WIDTH, HEIGHT = 5400, 120  # all longitudes, eight degrees from the north pole down
 LABEL_WIDTH, LABEL_HEIGHT = 7200, 160

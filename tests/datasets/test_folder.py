@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from closure import ROOT
 from PIL import Image
 from ruamel.yaml import YAML
+from support.closure import ROOT
 
+from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.folder import FolderReader, class_table
-from semflow.errors import UserError
-from semflow.params import validate_params
-from semflow.params.indexing import FolderIndex
+from semflow.datasets.schema import FolderIndex
+from semflow.schema import validate_params
 
 BLOCK: dict[str, Any] = {
     "reader": "folder",

@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter
-from raw_trees import FOLDER_IDS, MAKERS
-from tiny_data import index_of
+from support.tiny_data import index_of
 
+from semflow.core.errors import UserError
+from semflow.core.labels import mirror
 from semflow.datasets.base import Reader, Sample, UnreadableSample
 from semflow.datasets.celebamask_hq import CelebAMaskHQReader
 from semflow.datasets.cityscapes import CityscapesReader
 from semflow.datasets.coco_stuff import CocoStuffReader
 from semflow.datasets.folder import FolderReader
 from semflow.datasets.readers import open_reader
-from semflow.errors import UserError
-from semflow.labels import mirror
-from semflow.params.indexing import IndexParams
-from semflow.shards.index import read_index
+from semflow.datasets.schema import IndexParams
+from semflow.index.listing import read_index
+from tools.raw_trees import FOLDER_IDS, MAKERS
 
 IMAGES = 40
 CLASSES = [

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from closure import ROOT
-from flows_project import CONFIG, GRAPH, IGNORED, STAGE, sh
 from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
+from support.closure import ROOT
+from support.flows_project import CONFIG, GRAPH, IGNORED, STAGE, sh
 
 
 @pytest.fixture

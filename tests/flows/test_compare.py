@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from flows_project import sh
+from support.flows_project import sh
 
 from flows.compare import (
     Row,

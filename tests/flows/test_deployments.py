@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from closure import ROOT
 from ruamel.yaml import YAML
+from support.closure import ROOT
 
 import flows.runs
 from flows.artifacts import key_of
 from flows.graph import outside, read_stages, stages_for
 from flows.plugin import completed
 from flows.road import TARGETS
-from semflow.params import read_params
+from semflow.schema import read_params
 from stages.entry import Folders
 
 DATASETS = sorted(read_params(ROOT / "params.yaml").blocks)

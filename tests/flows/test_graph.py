@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.graph import Stage, outside, read_stages, stages_for
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 GRAPH = """
 stages:

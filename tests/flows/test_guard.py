@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from closure import ROOT
+from support.closure import ROOT
 
 from flows.guard import GRACE_VARIABLE, guarded
 from flows.stage import running

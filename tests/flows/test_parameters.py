@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from closure import ROOT
 from ruamel.yaml import YAML
+from support.closure import ROOT
 
 from flows.parameters import edited_params, nested, with_dataset
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 

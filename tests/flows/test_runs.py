@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from flows_project import LOCK, LOCKED_MD5, sh, state_of
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
+from support.flows_project import LOCK, LOCKED_MD5, sh, state_of
 
 import flows.stage
 from flows.runs import evaluate, train

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from flows_project import LOCK, sh, state_of
+from support.flows_project import LOCK, sh, state_of
 
 from flows.graph import stages_for
 from flows.record import Checkpoint, record
 from flows.workspace import commit_of, dvc, link_raw_data, scratch_root, workspace
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 
 
 def test_a_workspace_is_the_commit_and_leaves_the_users_tree_as_it_was(project: Path) -> None:

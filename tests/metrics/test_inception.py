@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
 from semflow.metrics import inception
 from semflow.metrics.inception import FEATURE_DIMENSIONS, RELEASE, load_inception_features
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
 from semflow.metrics import lpips_alexnet
 from semflow.metrics.lpips_alexnet import RELEASE, SMALLEST_SIDE, load_lpips
 

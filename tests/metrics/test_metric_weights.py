@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 

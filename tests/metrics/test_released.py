@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from semflow.errors import UserError
-from semflow.files import sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
 from semflow.metrics import inception, lpips_alexnet
 
 LOADERS = [

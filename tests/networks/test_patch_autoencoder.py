@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CHANNELS, PATCH, lossless_autoencoder, same_weights
-from tiny_data import SIZE
+from support.tiny import CHANNELS, PATCH, lossless_autoencoder, same_weights
+from support.tiny_data import SIZE
 
 from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.latents import decode, encode, encode_moments
+from semflow.networks.encoding import decode, encode, encode_moments
 from semflow.networks.sources import load_autoencoder
 
 

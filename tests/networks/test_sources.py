@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import BACKBONE, CHANNELS, lossless_autoencoder, same_weights
+from support.tiny import BACKBONE, CHANNELS, lossless_autoencoder, same_weights
 
-from semflow.errors import UserError
-from semflow.files import sha256_of
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
 from semflow.networks.null_prompt import NullPrompt, null_prompt_from
+from semflow.networks.schema import FolderSource
 from semflow.networks.sources import (
     WEIGHTS,
     load_autoencoder,
@@ -18,7 +19,6 @@ from semflow.networks.sources import (
     obtain_backbone,
 )
 from semflow.networks.velocity import scratch_unet
-from semflow.params.networks import FolderSource
 
 ANOTHER = "0" * 64
 

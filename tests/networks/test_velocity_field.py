@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import BACKBONE, same_weights
+from support.tiny import BACKBONE, same_weights
 from torch import Tensor, nn
 
 from semflow.networks.velocity import VelocityField, scratch_unet

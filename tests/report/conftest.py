@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from semflow.params import DatasetParams
-from semflow.provenance import Provenance
+from semflow.core.provenance import Provenance
+from semflow.evaluation.results import (
+    Metrics,
+    Segmentation,
+    SegmentationFigures,
+    Synthesis,
+    SynthesisFigures,
+)
 from semflow.report.content import Content, Example, WeightFile
-from semflow.results import Metrics, Segmentation, Segmenting, Synthesis, Synthesizing
+from semflow.schema import DatasetParams
 
 CLASSES = ["water", "forest & bush", "<ice>", "barren"]
 COLORS = ((20, 60, 120), (30, 150, 40), (240, 248, 255), (210, 200, 190))
@@ -14,16 +20,16 @@ SEGMENT_STEPS = (1, 2, 25)
 SYNTHESIZE_STEPS = (1, 5)
 
 
-def segmenting(start: float) -> Segmenting:
+def segmenting(start: float) -> SegmentationFigures:
     """Scores that differ from those of any other start a thousandth or more away."""
     ious: list[float | None] = [start + 0.1 * i for i in range(1, 5)]
-    return Segmenting(
+    return SegmentationFigures(
         miou=start, miou_without_background=None, pixel_accuracy=start + 0.55, iou_per_class=ious
     )
 
 
-def synthesizing(start: float) -> Synthesizing:
-    return Synthesizing(
+def synthesizing(start: float) -> SynthesisFigures:
+    return SynthesisFigures(
         fd_mobilenetv2=100 * start,
         kd_mobilenetv2=start / 10,
         st_lpips_to_truth=start + 0.031,
@@ -99,7 +105,7 @@ def content(params: DatasetParams, metrics: Metrics) -> Content:
         provenance=Provenance(
             parameters={},
             inputs={"data/shards/earth/train/manifest.json": "cd" * 32},
-            code={"semflow.solvers": "ef" * 32},
+            code={"semflow.flow.solvers": "ef" * 32},
             versions={"torch": "9.8.7"},
             hardware={"processor": "An <abacus>", "world_size": 3},
         ),

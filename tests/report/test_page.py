@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_data import CLASSES
+from support.tiny_data import CLASSES
 
-from semflow.errors import UserError
-from semflow.params import DatasetParams
+from semflow.core.errors import UserError
+from semflow.evaluation.results import Metrics, write_metrics
 from semflow.pipeline import SemFlowPipeline
 from semflow.report.page import write_report
-from semflow.results import Metrics, write_metrics
+from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.tar import ShardFolder, png_bytes, png_pixels
 

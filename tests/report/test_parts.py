@@ -15,10 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
-from tiny import shard_folder
+from support.tiny import shard_folder
 
-from semflow.params import DatasetParams
-from semflow.params.measuring import Report
 from semflow.report.bars import ClassBars, class_bars
 from semflow.report.charts import StepsChart, nice_ticks, steps_chart
 from semflow.report.examples import make_examples
@@ -26,7 +24,9 @@ from semflow.report.formats import compared, counted, listed, percent, writer_fo
 from semflow.report.gallery import agreement, described
 from semflow.report.markup import Row, element, picture, table
 from semflow.report.provenance import yaml_lines
+from semflow.report.schema import ReportParams
 from semflow.report.weights import weight_files
+from semflow.schema import DatasetParams
 from semflow.shards.tar import ShardFolder, png_bytes
 
 
@@ -204,7 +204,7 @@ def test_examples_hold_a_synthesis_for_every_seed(tmp_path: Path) -> None:
     members = {"image.png": png_bytes(image), "label.png": png_bytes(image[:, :, 0] % 2)}
     val = ShardFolder(shard_folder(((f"k{i}", members) for i in range(5)), tmp_path, 2, {}))
     pipeline: Any = Mirror()
-    examples = make_examples(pipeline, val, Report(examples=3, seeds=(7, 9)))
+    examples = make_examples(pipeline, val, ReportParams(examples=3, seeds=(7, 9)))
     assert [example.key for example in examples] == ["k0", "k2", "k4"]
     for example in examples:
         np.testing.assert_array_equal(example.image, image)

@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from semflow.evaluation.results import Metrics
 from semflow.report.content import Content
 from semflow.report.render import render_page
-from semflow.results import Metrics
 
 VOID = {"img", "meta", "link", "br"}
 

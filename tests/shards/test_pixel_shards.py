@@ -11,14 +11,14 @@ import pytest
 import webdataset
 from numpy.typing import NDArray
 from PIL import Image
-from tiny import TinyDataset
-from tiny_data import CLASSES, SHAPE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
+from support.tiny import TinyDataset
+from support.tiny_data import CLASSES, SHAPE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
 
+from semflow.core.files import sha256_of
 from semflow.datasets.base import Sample
-from semflow.files import sha256_of
-from semflow.palette import Palette, make_palette
-from semflow.params import DatasetParams
-from semflow.shards.index import read_index
+from semflow.index.listing import read_index
+from semflow.pseudo_masks.palette import Palette, make_palette
+from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.resizing import resize, whole
 from semflow.shards.tar import ShardFolder, png_pixels

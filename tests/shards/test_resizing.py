@@ -6,18 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
+from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
 
-from semflow.palette import make_palette
-from semflow.params.data import Crops, Shards
+from semflow.pseudo_masks.palette import make_palette
 from semflow.shards.manifest import read_manifest
 from semflow.shards.resizing import Window, random_window, resize, whole, windows
+from semflow.shards.schema import CropParams, ShardParams
 from semflow.shards.tar import ShardFolder, png_pixels
 
 SIDE = st.integers(1, 40)
 
 
-def shape(size: tuple[int, int], crops: Crops | None = None) -> Shards:
+def shape(size: tuple[int, int], crops: CropParams | None = None) -> ShardParams:
     return SHAPE.model_copy(update={"image_size": size, "crops": crops})
 
 
@@ -88,7 +88,7 @@ def test_the_window_of_a_square_size_is_a_square_of_the_full_short_side() -> Non
 
 def test_crops_follow_from_seed_key_and_number_alone() -> None:
     def of(key: str, seed: int, count: int) -> tuple[Window, ...]:
-        return windows(key, (300, 900), shape((4, 4), Crops(per_image=count, seed=seed)))
+        return windows(key, (300, 900), shape((4, 4), CropParams(per_image=count, seed=seed)))
 
     assert of("a", 1, 3) == of("a", 1, 5)[:3]
     assert len(set(of("a", 1, 9))) > 5
@@ -105,7 +105,7 @@ def test_image_and_label_of_different_sizes_are_cut_at_the_same_place() -> None:
     assert np.abs(small_image[..., 0].astype(int) - small_label).max() <= 2
 
 
-def packed(tmp_path: Path, crops: Crops | None) -> Path:
+def packed(tmp_path: Path, crops: CropParams | None) -> Path:
     reader = RandomReader(tmp_path / "raw.txt", {"train": 3, "val": 2}, shape=(24, 20))
     (tmp_path / "raw.txt").touch()
     index = index_of(reader, tmp_path / "index")
@@ -116,7 +116,7 @@ def packed(tmp_path: Path, crops: Crops | None) -> Path:
 
 
 def test_only_the_train_split_is_cropped_and_a_crop_is_a_sample_of_its_own(tmp_path: Path) -> None:
-    out = packed(tmp_path, Crops(per_image=2, seed=0))
+    out = packed(tmp_path, CropParams(per_image=2, seed=0))
     assert list(read_manifest(out / "train").keys()) == [
         "train_0",
         "train_0-crop1",

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from alone import checksums, start
-from tiny import TinyDataset
-from tiny_data import (
+from support.alone import checksums, start
+from support.tiny import TinyDataset
+from support.tiny_data import (
     CLASSES,
     TRAIN_SAMPLES,
     VAL_SAMPLES,
@@ -21,10 +21,10 @@ from tiny_data import (
     scratch_for,
 )
 
-from semflow.palette import make_palette
-from semflow.params import DatasetParams
-from semflow.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
-from semflow.shards.index import read_index
+from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
+from semflow.index.listing import read_index
+from semflow.pseudo_masks.palette import make_palette
+from semflow.schema import DatasetParams
 
 SHARDS = 4
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -131,7 +131,7 @@ def test_worker_processes_write_the_same_index(
 ) -> None:
     monkeypatch.delenv(SCHEDULER_VARIABLE)
     monkeypatch.setenv(WORKERS_VARIABLE, "2")
-    monkeypatch.setattr("semflow.shards.indexing.SAMPLES_PER_CHUNK", 3)
+    monkeypatch.setattr("semflow.index.checking.SAMPLES_PER_CHUNK", 3)
     (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
     counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
     index_of(DyingReader(tmp_path / "raw.txt", counts, fatal="train_7"), tmp_path / "index")

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from closure import ROOT
+from support.closure import ROOT
 
-from semflow.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
+from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 
 STAGES = ("index", "shards", "latents")
 

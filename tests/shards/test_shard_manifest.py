@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import TinyDataset
-from tiny_data import cut_short, flip_a_byte
+from support.tiny import TinyDataset
+from support.tiny_data import cut_short, flip_a_byte
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.shards.manifest import read_manifest, same_keys, verify_shards, write_manifest
 from semflow.shards.tar import ShardFolder
 

@@ -8,18 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyDataset, shard_folder
-from tiny_data import TRAIN_SAMPLES
+from support.tiny import TinyDataset, shard_folder
+from support.tiny_data import TRAIN_SAMPLES
 
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import (
-    ShardFolder,
-    array_bytes,
-    array_from,
-    batches,
-    png_bytes,
-    png_pixels,
-)
+from semflow.shards.tar import ShardFolder, array_bytes, array_from, batches, png_bytes, png_pixels
 
 MEMBERS = ("image.png", "label.png", "pseudo_mask.png", "json")
 

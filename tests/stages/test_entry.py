@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from closure import ROOT
+from support.closure import ROOT
 
-from semflow.errors import UserError
-from semflow.params import DatasetParams
+from semflow.core.errors import UserError
+from semflow.schema import DatasetParams
 from stages.entry import Folders, run, run_once
 
 

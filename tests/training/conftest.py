@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from tiny import CHANNELS, TinyDataset
+from support.tiny import CHANNELS, TinyDataset
 
+from semflow.latents.mask_latents import encode_masks
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import obtain_backbone
-from semflow.params import DatasetParams
-from semflow.shards.masks import encode_masks
+from semflow.schema import DatasetParams
 from stages.entry import Folders
 
 STEPS = 120

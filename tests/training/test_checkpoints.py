@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, TinyDataset, same_weights, tiny_samples
+from support.tiny import BACKBONE, TinyDataset, same_weights, tiny_samples
 from torch import Tensor, nn
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.networks.velocity import scratch_unet
-from semflow.params import DatasetParams
-from semflow.params.learning import Train
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import KEPT, LATEST, SECONDS_VARIABLE, Checkpoints, read_state
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.schema import TrainParams
 from semflow.training.state import new_state
 
 
@@ -45,7 +45,7 @@ def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
 
 
 @pytest.fixture
-def settings(params: DatasetParams, monkeypatch: pytest.MonkeyPatch) -> Train:
+def settings(params: DatasetParams, monkeypatch: pytest.MonkeyPatch) -> TrainParams:
     monkeypatch.setenv(SECONDS_VARIABLE, "0")  # after every step
     return params.train.model_copy(
         update={"steps": 8, "schedule": "cosine", "warmup_steps": 2, "ema_decay": 0.9}
@@ -58,7 +58,7 @@ def new_model(samples: TrainingSamples) -> nn.Module:
 
 
 def train(
-    samples: TrainingSamples, settings: Train, folder: Path, die_after: int | None = None
+    samples: TrainingSamples, settings: TrainParams, folder: Path, die_after: int | None = None
 ) -> tuple[nn.Module, Steps]:
     """Trains in a folder; `die_after` so many steps the process is gone."""
     steps, model = Steps(), new_model(samples)
@@ -83,7 +83,7 @@ def train(
 @pytest.mark.parametrize("steps_done", [1, 3, 7])
 def test_training_cut_off_anywhere_goes_on_to_the_same_bits(
     samples: TrainingSamples,
-    settings: Train,
+    settings: TrainParams,
     tmp_path: Path,
     steps_done: int,
     capsys: pytest.CaptureFixture[str],
@@ -99,7 +99,7 @@ def test_training_cut_off_anywhere_goes_on_to_the_same_bits(
 
 
 def test_a_request_to_end_saves_the_step_and_ends_with_its_own_code(
-    samples: TrainingSamples, settings: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    samples: TrainingSamples, settings: TrainParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SECONDS_VARIABLE, "3600")
     before = signal.getsignal(signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_a_request_to_end_saves_the_step_and_ends_with_its_own_code(
 
 
 def test_states_are_rotated_and_hold_no_objects(
-    samples: TrainingSamples, settings: Train, tmp_path: Path
+    samples: TrainingSamples, settings: TrainParams, tmp_path: Path
 ) -> None:
     train(samples, settings, tmp_path)
     states = sorted(path.name for path in tmp_path.glob("*.pt"))
@@ -138,7 +138,7 @@ def test_states_are_rotated_and_hold_no_objects(
 
 
 def test_an_altered_state_is_refused_and_a_half_written_one_is_never_named(
-    samples: TrainingSamples, settings: Train, tmp_path: Path
+    samples: TrainingSamples, settings: TrainParams, tmp_path: Path
 ) -> None:
     with pytest.raises(Killed):
         train(samples, settings, tmp_path, die_after=2)

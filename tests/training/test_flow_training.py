@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from support.tiny import CHANNELS, TinyDataset, same_weights, training_inputs
+from support.tiny_data import CLASSES, SIZE, VAL_SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny import CHANNELS, TinyDataset, same_weights, training_inputs
-from tiny_data import CLASSES, SIZE, VAL_SAMPLES
 
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
+from semflow.core.pictures import GUTTER
+from semflow.latents.mask_latents import encode_masks
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import load_unet, obtain_backbone
-from semflow.params import DatasetParams
-from semflow.pictures import GUTTER
 from semflow.pipeline import load_pipeline
-from semflow.shards.masks import encode_masks
+from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
 from semflow.training.logs import TrainingLog
 

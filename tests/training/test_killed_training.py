@@ -9,9 +9,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from train_alone import start
+from support.train_alone import start
 
-from semflow.files import sha256_of
+from semflow.core.files import sha256_of
 from semflow.training.checkpoints import LATEST
 from stages.entry import Folders
 

@@ -10,22 +10,22 @@ from typing import cast
 import pytest
 import torch
 from accelerate import Accelerator
-from tiny import BACKBONE, CHANNELS, TinyDataset, same_weights, tiny_samples
-from tiny_data import TRAIN_SAMPLES, spread_palette
+from support.tiny import BACKBONE, CHANNELS, TinyDataset, same_weights, tiny_samples
+from support.tiny_data import TRAIN_SAMPLES, spread_palette
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
-from semflow.errors import UserError
+from semflow.core.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.palette import make_palette
-from semflow.params import DatasetParams
-from semflow.params.learning import Train
+from semflow.pseudo_masks.palette import make_palette
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH, micro_batch
 from semflow.training.loop import Progress, Watch, _steps, optimise
 from semflow.training.loss import flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.schema import TrainParams
 
 Log = list[tuple[int, dict[str, float]]]
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
@@ -73,7 +73,7 @@ def run(
     model: nn.Module,
     loss_of: LossOf,
     samples: TrainingSamples,
-    settings: Train,
+    settings: TrainParams,
     watch: Watch = lambda _step: None,
 ) -> Log:
     """Optimises the model in place and returns what was logged."""
@@ -85,7 +85,7 @@ def run(
     return log.lines
 
 
-def by_hand(start: float, samples: TrainingSamples, settings: Train) -> tuple[float, float]:
+def by_hand(start: float, samples: TrainingSamples, settings: TrainParams) -> tuple[float, float]:
     """AdamW, its schedule, clipping and the moving average in plain Python; value and average."""
     value, first, second, average = start, 0.0, 0.0, start
     beta_1, beta_2 = settings.adam_betas
@@ -105,7 +105,7 @@ def by_hand(start: float, samples: TrainingSamples, settings: Train) -> tuple[fl
     return value, average
 
 
-def _factor(step: int, settings: Train) -> float:
+def _factor(step: int, settings: TrainParams) -> float:
     if step < settings.warmup_steps:
         return step / settings.warmup_steps
     done = (step - settings.warmup_steps) / (settings.steps - settings.warmup_steps)

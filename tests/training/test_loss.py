@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
-from tiny_data import SIZE
+from support.tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
+from support.tiny_data import SIZE
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.statistics import latent_statistics
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.palette import Palette
-from semflow.params import DatasetParams
-from semflow.params.learning import Flow, Preconditioning
-from semflow.perturbation import Grain
+from semflow.pseudo_masks.noise import Grain
+from semflow.pseudo_masks.palette import Palette
+from semflow.schema import DatasetParams
 from semflow.training.loss import anchor_cross_entropy, end_points, flow_losses
 from semflow.training.samples import TrainingSample
+from semflow.training.schema import FlowParams, PreconditioningParams
 
 BLACK_AND_WHITE = torch.tensor([[-1.0, -1, -1], [1, 1, 1]])
 
@@ -95,7 +95,7 @@ COLORS = Palette(((ANCHORS + 1) * 127.5).numpy(), np.zeros(3, np.float32), AMPLI
 
 
 def expected_losses(
-    field: VelocityField, autoencoder: PatchAutoencoder, batch: TrainingSample, params: Flow
+    field: VelocityField, autoencoder: PatchAutoencoder, batch: TrainingSample, params: FlowParams
 ) -> tuple[float, float]:
     """Eq. 9, 10 and 14 and the anchors' cross-entropy, written out again sample by sample."""
     scale = autoencoder.config.scaling_factor
@@ -264,7 +264,7 @@ def test_a_preconditioned_velocity_loss_is_measured_in_units_of_what_is_left(
             update={
                 "posterior": "mode",
                 "ignored": "supervised",
-                "preconditioning": Preconditioning(samples=1, loss_power=power),
+                "preconditioning": PreconditioningParams(samples=1, loss_power=power),
             }
         )
         found = flow_losses(field, autoencoder, statistics, COLORS, batch, settings)

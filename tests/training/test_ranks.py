@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from closure import ROOT
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
+from support.closure import ROOT
+from support.train_alone import start
 from torch import Tensor
-from train_alone import start
 
-from semflow.files import read_json
+from semflow.core.files import read_json
 from semflow.pipeline import load_pipeline
 from semflow.training.environment import MICRO_BATCH
 from stages.entry import Folders

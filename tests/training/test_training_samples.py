@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny import CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
-from tiny_data import CLASSES, SIZE, TRAIN_SAMPLES
+from support.tiny import CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
+from support.tiny_data import CLASSES, SIZE, TRAIN_SAMPLES
 
-from semflow.errors import UserError
-from semflow.params import DatasetParams
+from semflow.core.errors import UserError
+from semflow.schema import DatasetParams
 from semflow.shards.tar import array_from, png_pixels
 from semflow.training.masks import OnlineMasks
 from semflow.training.samples import TrainingSamples

@@ -1,0 +1,1 @@
+"""What all stages share; knows no data set, no torch and no stage."""

@@ -1,0 +1,103 @@
+"""Pixel work on many cores or nodes: Dask workers, here or behind a scheduler's address."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+from tqdm import tqdm
+
+from semflow.core.errors import UserError
+
+WORKERS_VARIABLE = "SEMFLOW_WORKERS"
+SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+TASKS_PER_THREAD = 2
+"""Handed out at a time: one at work and one waiting."""
+
+Task = TypeVar("Task")
+
+
+def run_all(
+    function: Callable[[Task], object], tasks: Sequence[Task], stage: str, noun: str
+) -> None:
+    """Calls a function for every task, spread over workers, in no particular order.
+
+    Workers are local processes, $SEMFLOW_WORKERS or as many as there are processors, or those of
+    the scheduler at $DASK_SCHEDULER_ADDRESS. A worker that dies loses nothing: its task goes to
+    another one.
+
+    Args:
+        function: leaves its result in a folder that all workers share; may run twice for a task.
+        tasks: small values.
+        stage: its name, for the progress line.
+        noun: what a task makes, for the progress line.
+
+    Raises:
+        UserError: raised by the function, no scheduler answers, or workers keep dying.
+    """
+    if not tasks:
+        return
+    with _client() as client, tqdm(total=len(tasks), desc=stage, unit=f" {noun}") as progress:
+        waiting = iter(tasks)
+        threads = max(1, sum(client.nthreads().values()))
+        first = islice(waiting, TASKS_PER_THREAD * threads)
+        running = as_completed([client.submit(function, task, pure=False) for task in first])
+        for future in running:
+            try:
+                future.result()
+            except KilledWorker:
+                raise UserError(
+                    f"{stage}: workers die one after another, perhaps of lack of memory; "
+                    f"set {WORKERS_VARIABLE} to a smaller number and run again"
+                ) from None
+            progress.update()
+            for task in islice(waiting, 1):
+                running.add(client.submit(function, task, pure=False))
+
+
+@contextmanager
+def _client() -> Iterator[Client]:
+    # Workers that come and go are no news here: what matters arrives as an error of a task.
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if address := os.environ.get(SCHEDULER_VARIABLE):
+        with _remote_client(address) as client:
+            yield client
+        return
+    with _local_cluster(_worker_count()) as cluster, Client(cluster) as client:
+        yield client
+
+
+def _remote_client(address: str) -> Client:
+    try:
+        return Client(address)
+    except (OSError, ValueError):
+        raise UserError(
+            f"no Dask scheduler answers at {address}; start one, or unset {SCHEDULER_VARIABLE} "
+            "for local processes"
+        ) from None
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        scheduler_kwargs={"dashboard": False},
+        # Whatever else they serve stays on this machine too, at ports that are free.
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _worker_count() -> int:
+    text = os.environ.get(WORKERS_VARIABLE) or str(os.cpu_count() or 1)
+    if not text.isdecimal() or int(text) == 0:
+        raise UserError(f"{WORKERS_VARIABLE} is {text!r}; give the number of processes, 1 or more")
+    return int(text)

@@ -1,0 +1,137 @@
+"""Block `index`: which reader opens the raw tree, and what it needs to know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, Strict, model_validator
+
+from semflow.params.fields import (
+    Block,
+    Color,
+    Fraction,
+    Latitude,
+    NonNegative,
+    Positive,
+    StageParams,
+)
+
+MaxRejects = Annotated[int, Strict(), Field(ge=0, description="samples that may be unreadable")]
+LabelId = Annotated[int, Strict(), Field(ge=0, le=255)]
+
+
+class SplitStride(Block):
+    """Distance between neighbouring tiles, in pixels of the imagery, for each split."""
+
+    train: Positive
+    val: Positive
+
+
+class EarthIndex(Block):
+    """How the planet is cut into tiles and split by longitude."""
+
+    reader: Literal["earth"]
+    tile_size: Positive = Field(description="side of a tile, pixels (1 pixel = 1/15 degree)")
+    stride: SplitStride
+    mode_filter: Positive = Field(description="odd side of the majority window, pixels")
+    latitudes: tuple[Latitude, Latitude] = Field(description="southern and northern bound, degrees")
+    min_land: Fraction = Field(description="least share of a tile that is not water")
+    block_degrees: Positive = Field(description="width of a longitude block, degrees")
+    hold_out_every: int = Field(ge=2, description="blocks 0, n, 2n, ... are the val split")
+    gap: NonNegative = Field(description="pixels left out at both edges of a held-out block")
+    max_rejects: MaxRejects
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.latitudes[0] >= self.latitudes[1]:
+            raise ValueError(f"latitudes go from south to north, got {self.latitudes}")
+        if self.mode_filter % 2 == 0:
+            raise ValueError(f"mode_filter must be odd, got {self.mode_filter}")
+        return self
+
+
+class CityscapesIndex(Block):
+    """Cityscapes, fine annotations, its own train and val splits."""
+
+    reader: Literal["cityscapes"]
+    max_rejects: MaxRejects
+
+
+class CelebAMaskHQIndex(Block):
+    """CelebAMask-HQ, and which of the splits in use."""
+
+    reader: Literal["celebamask_hq"]
+    split: Literal["official", "first_28000", "first_27000"] = Field(
+        description="official: by the image's number in CelebA; else the first images train"
+    )
+    evaluated: Literal["val", "test"] = Field(
+        description="the part that is this pipeline's val split; the other one is left out"
+    )
+    max_rejects: MaxRejects
+
+    @model_validator(mode="after")
+    def _has_that_part(self) -> Self:
+        if self.split != "official" and self.evaluated != "test":
+            raise ValueError(
+                f"split {self.split} has a train and a test part only; set evaluated: test"
+            )
+        return self
+
+
+class CocoStuffIndex(Block):
+    """COCO-Stuff 164k, its own train and val splits."""
+
+    reader: Literal["coco_stuff"]
+    max_rejects: MaxRejects
+
+
+class FolderClass(Block):
+    """A class of a user's own data set."""
+
+    name: str = Field(min_length=1)
+    color: Color = Field(description="for pictures, not for the flow")
+    id: LabelId = Field(description="in the label files")
+
+
+class FolderIndex(Block):
+    """A user's own images: `{train,val}/images` and `{train,val}/labels`."""
+
+    reader: Literal["folder"]
+    # 255 is the ignored pixels' id beside the classes'.
+    classes: tuple[FolderClass, ...] = Field(min_length=1, max_length=255)
+    mirrored: tuple[tuple[str, str], ...] = Field(
+        description="pairs of classes that a flip left to right swaps"
+    )
+    ignore_ids: tuple[LabelId, ...] = Field(description="ids in the label files without a class")
+    background: str | None = Field(description="a class that some protocols leave out of the mean")
+    max_rejects: MaxRejects
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [one.name for one in self.classes]
+        _refuse_repeated("class", names)
+        _refuse_repeated("label id", [one.id for one in self.classes] + list(self.ignore_ids))
+        swapped = [name for pair in self.mirrored for name in pair]
+        _refuse_repeated("mirrored class", swapped)
+        for name in [*swapped, *([] if self.background is None else [self.background])]:
+            if name not in names:
+                raise ValueError(f"no class is named {name!r}; known are {', '.join(names)}")
+        return self
+
+
+def _refuse_repeated(what: str, values: list[str] | list[int]) -> None:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f"{what} {value!r} is there twice")
+
+
+IndexParams = Annotated[
+    EarthIndex | CityscapesIndex | CelebAMaskHQIndex | CocoStuffIndex | FolderIndex,
+    Field(discriminator="reader"),
+]
+
+
+class IndexStage(StageParams):
+    """What stage `index` reads."""
+
+    index: IndexParams

@@ -1,0 +1,157 @@
+"""The shape of metrics.json: what an evaluation found, each distance named by its features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from semflow.core.errors import UserError
+from semflow.core.files import read_json, write_json
+from semflow.evaluation.score_results import InceptionScores
+
+
+class Result(BaseModel):
+    """Part of metrics.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SegmentationFigures(Result):
+    """One segmenter on the tested images, from one confusion matrix over all of them.
+
+    miou: nan-mean over the classes that occur; pixel_accuracy: both in [0, 1].
+    miou_without_background: that mean over the other classes; null where none is background.
+    iou_per_class: in class order; null where a class neither occurs nor is predicted.
+    """
+
+    miou: float
+    miou_without_background: float | None
+    pixel_accuracy: float
+    iou_per_class: list[float | None]
+
+
+class Segmentation(Result):
+    """The flow as a segmenter.
+
+    miou, miou_without_background, pixel_accuracy: with the checkpoint's default number of steps.
+    oracle_miou, oracle_pixel_accuracy: of true pseudo-masks encoded and decoded, the ceiling that
+        autoencoder and palette allow.
+    """
+
+    samples: int
+    steps: int
+    miou: float
+    miou_without_background: float | None
+    pixel_accuracy: float
+    oracle_miou: float
+    oracle_pixel_accuracy: float
+    by_steps: dict[int, SegmentationFigures]
+
+
+class SynthesisFigures(Result):
+    """The flow as a synthesizer with one number of steps.
+
+    fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
+    st_lpips_to_truth: mean distance to the image that the label belongs to; lower is closer.
+    roundtrip_miou_unet, roundtrip_miou_semflow: of the synthesis, segmented again, to the label.
+    """
+
+    fd_mobilenetv2: float
+    kd_mobilenetv2: float
+    st_lpips_to_truth: float
+    roundtrip_miou_unet: float
+    roundtrip_miou_semflow: float
+
+
+class Synthesis(Result):
+    """The flow as a synthesizer.
+
+    floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances between two sets of real images
+        with nothing in common, of floor_samples each.
+    diversity_st_lpips: mean distance between two syntheses of one label; higher is more diverse.
+    protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
+        null where they were not asked for.
+    roundtrip_miou: by the independent U-Net, with the checkpoint's default number of steps.
+    """
+
+    samples: int
+    steps: int
+    reference_samples: int
+    resolution: tuple[int, int]
+    floor_samples: int
+    floor_fd_mobilenetv2: float
+    floor_kd_mobilenetv2: float
+    diversity_st_lpips: float
+    roundtrip_miou: float
+    protocol: InceptionScores | None
+    by_steps: dict[int, SynthesisFigures]
+
+
+class System(Result):
+    """One system's figures by sampler and number of solver steps, such as "euler-25".
+
+    segmentation, synthesis: empty where a system does not go that way.
+    """
+
+    segmentation: dict[str, SegmentationFigures]
+    synthesis: dict[str, SynthesisFigures]
+
+
+class Metrics(Result):
+    """The whole of metrics.json.
+
+    systems: Generative systems by name, SemFlow among them.
+    segmentation, synthesis: SemFlow, with its default solver.
+    baselines: Discriminative segmenters by name.
+    """
+
+    classes: list[str]
+    systems: dict[str, System]
+    segmentation: Segmentation
+    synthesis: Synthesis
+    baselines: dict[str, SegmentationFigures]
+
+
+def write_metrics(metrics: Metrics, path: Path) -> None:
+    """Writes it with sorted keys."""
+    write_json(path, metrics.model_dump(mode="json"))
+
+
+def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
+    """What metrics.json says by numbers of steps, as rows that `dvc plots` draws and compares.
+
+    Args:
+        metrics: of an evaluation.
+        segmentation: receives rows of steps, miou and pixel_accuracy.
+        synthesis: receives rows of steps and the fields of `SynthesisFigures`.
+    """
+    write_json(
+        segmentation,
+        [
+            {"steps": steps, "miou": value.miou, "pixel_accuracy": value.pixel_accuracy}
+            for steps, value in sorted(metrics.segmentation.by_steps.items())
+        ],
+    )
+    write_json(
+        synthesis,
+        [
+            {"steps": steps, **value.model_dump(mode="json")}
+            for steps, value in sorted(metrics.synthesis.by_steps.items())
+        ],
+    )
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Reads metrics.json.
+
+    Raises:
+        UserError: it is absent or of another version.
+    """
+    try:
+        return Metrics.model_validate(read_json(path))
+    except ValidationError as error:
+        raise UserError(
+            f"{path} does not fit this version ({error.error_count()} misfits); "
+            "run: dvc repro evaluate"
+        ) from None

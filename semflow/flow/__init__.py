@@ -1,0 +1,1 @@
+"""The path between images and masks, and how it is solved."""

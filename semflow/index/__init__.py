@@ -1,0 +1,1 @@
+"""The checked list of a data set's samples."""

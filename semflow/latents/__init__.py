@@ -1,0 +1,1 @@
+"""Latents computed ahead of training: of images, and of perturbed pseudo-masks."""

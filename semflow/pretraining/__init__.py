@@ -1,0 +1,1 @@
+"""The autoencoder of a data set that no published one fits."""

@@ -1,1 +1,0 @@
-"""Any system's output folder under the field's protocols."""

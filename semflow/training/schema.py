@@ -1,0 +1,60 @@
+"""Blocks `train` and `inference`: optimisation, and what a checkpoint does by default."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from semflow.formulations.schema import FlowParams
+from semflow.params.fields import (
+    Block,
+    Fraction,
+    NonNegative,
+    Part,
+    Positive,
+    PositiveFloat,
+    Seed,
+    StageParams,
+)
+from semflow.pseudo_masks.schema import NoiseParams
+
+
+class OptimiserParams(Part):
+    """What every model that is trained beside the flow takes from the block `train`."""
+
+    seed: Seed
+    steps: Positive = Field(description="optimiser steps")
+    batch_size: Positive = Field(description="samples a step over all processes")
+    schedule: Literal["constant", "linear", "cosine"] = Field(description="after warm-up")
+    warmup_steps: NonNegative
+    adam_betas: tuple[Fraction, Fraction]
+    weight_decay: float = Field(ge=0)
+    max_grad_norm: PositiveFloat
+    ema_decay: Fraction
+    mixed_precision: Literal["no", "bf16", "fp16"]
+    sample_every: Positive = Field(description="steps between sample grids")
+    log_every: Positive = Field(description="steps between log lines")
+
+
+class TrainParams(OptimiserParams, Block):
+    """The whole block: optimisation of the velocity field."""
+
+    learning_rate: PositiveFloat
+
+
+class InferenceParams(Block):
+    """What a checkpoint does when it is not told otherwise."""
+
+    solver: Literal["euler", "heun", "midpoint"]
+    segment_steps: Positive = Field(description="solver steps from image to mask")
+    synthesize_steps: Positive = Field(description="solver steps from mask to image")
+
+
+class TrainStage(StageParams):
+    """What stage `train` reads."""
+
+    noise: NoiseParams
+    flow: FlowParams
+    train: TrainParams
+    inference: InferenceParams

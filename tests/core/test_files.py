@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from semflow.core.errors import UserError
+from semflow.core.files import (
+    move_folder,
+    read_json,
+    sha256_of,
+    tree_state,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_files_checksum_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_json_has_the_same_bytes_in_whatever_order_keys_are_given(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", {"x": 1, "y": [1.5, None]})
+    write_json(tmp_path / "b", {"y": [1.5, None], "x": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_text("utf-8").endswith("}\n")
+    assert read_json(tmp_path / "a") == {"x": 1, "y": [1.5, None]}
+
+
+def test_what_is_no_json_is_never_written(tmp_path: Path) -> None:
+    write_json(tmp_path / "a", {"x": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a", {"x": float("nan")})
+    assert content(tmp_path) == {"a": b'{\n  "x": 1\n}\n'}
+
+
+def test_an_absent_and_a_broken_json_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a not found; run the stage that makes it"):
+        read_json(tmp_path / "a")
+    (tmp_path / "a").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="a is not JSON"):
+        read_json(tmp_path / "a")
+
+
+def test_a_text_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "a", "long text")
+    write_text(tmp_path / "new" / "a", "ä")
+    assert content(tmp_path) == {"new/a": "ä".encode()}
+
+
+def test_a_finished_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_bytes(b"old")
+    with whole_folder(out) as folder:
+        (folder / "new").write_bytes(b"new")
+        assert content(out) == {"old": b"old"}
+    assert content(tmp_path) == {"out/new": b"new"}
+
+
+@pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_folder_leaves_the_old_one_whole(
+    tmp_path: Path, stop: type[BaseException]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_bytes(b"old")
+
+    def write() -> None:
+        with whole_folder(out) as folder:
+            (folder / "new").write_bytes(b"half")
+            raise stop
+
+    with pytest.raises(stop):
+        write()
+    assert content(tmp_path) == {"out/old": b"old"}
+
+
+def test_what_a_killed_run_left_does_not_reach_the_next_result(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with whole_folder(out) as folder:
+        partial = folder
+    partial.mkdir()
+    (partial / "rest").write_bytes(b"of a killed run")
+    with whole_folder(out) as folder:
+        (folder / "new").write_bytes(b"new")
+    assert content(tmp_path) == {"out/new": b"new"}
+
+
+def folder_with(path: Path, content: str) -> Path:
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "file").write_text(content, encoding="ascii")
+    return path
+
+
+def test_a_finished_folder_replaces_the_old_one_and_is_gone_from_where_it_was_made(
+    tmp_path: Path,
+) -> None:
+    made, out = folder_with(tmp_path / "made", "new"), folder_with(tmp_path / "a" / "out", "old")
+    (out / "stale").touch()
+    move_folder(made, out)
+    assert (out / "deep/file").read_text() == "new"
+    assert not (out / "stale").exists()
+    assert {path.name for path in tmp_path.rglob("*")} == {"a", "out", "deep", "file"}
+
+
+def test_a_folder_on_another_file_system_is_copied_whole(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system")
+    with TemporaryDirectory(dir=elsewhere) as folder:
+        made = folder_with(Path(folder) / "made", "new")
+        move_folder(made, folder_with(tmp_path / "out", "old"))
+    assert (tmp_path / "out/deep/file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_state_of_a_tree_changes_with_any_of_its_files(tmp_path: Path) -> None:
+    file = folder_with(tmp_path / "tree", "abc") / "deep/file"
+    states = [tree_state(tmp_path / "tree")]
+    assert tree_state(tmp_path / "tree") == states[0]
+    file.write_text("abcd")
+    states.append(tree_state(tmp_path / "tree"))
+    os.utime(file, (1, 1))
+    states.append(tree_state(tmp_path / "tree"))
+    file.rename(file.with_name("other"))
+    states.append(tree_state(tmp_path / "tree"))
+    assert len(set(states)) == 4

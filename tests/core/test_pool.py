@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import dask
+import pytest
+
+from semflow.core.errors import UserError
+from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE, run_all
+
+
+def touch(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+
+
+def refuse_five(folder: Path, number: int) -> None:
+    if number == 5:
+        raise UserError("five is no shard; give another")
+    touch(folder, number)
+
+
+def exit_at_once(number: int) -> None:
+    os._exit(number)
+
+
+def test_every_task_runs_and_progress_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_all(partial(touch, tmp_path), range(37), "shards", "shards")
+    assert {path.name for path in tmp_path.iterdir()} == {str(number) for number in range(37)}
+    assert "37/37" in capsys.readouterr().err
+
+
+def test_an_error_of_a_task_arrives_as_it_was_raised(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refusal:
+        run_all(partial(refuse_five, tmp_path), range(8), "shards", "shards")
+    assert str(refusal.value) == "five is no shard; give another"
+
+
+def test_without_tasks_no_worker_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://127.0.0.1:9")
+    run_all(exit_at_once, [], "shards", "shards")
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_number_of_workers_that_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, count: str
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, count)
+    with pytest.raises(UserError, match=f"SEMFLOW_WORKERS is '{count}'; give"):
+        run_all(exit_at_once, [1], "shards", "shards")
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://127.0.0.1:9")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "300ms"}),
+        pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9; start"),
+    ):
+        run_all(exit_at_once, [1], "shards", "shards")
+
+
+def test_a_task_that_kills_every_worker_is_given_up_in_one_line_and_nothing_else_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    with pytest.raises(UserError, match=r"workers die .* smaller number") as refusal:
+        run_all(exit_at_once, [1], "shards", "shards")
+    assert "\n" not in str(refusal.value)
+    lines = capfd.readouterr().err.replace("\r", "\n").splitlines()
+    assert [line for line in lines if line and not line.startswith("shards: ")] == []

@@ -1,0 +1,46 @@
+"""Evaluation on one process and on two."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.closure import ROOT
+from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
+
+from semflow.pseudo_masks.palette import make_palette
+
+
+def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:
+    """What `evaluate_alone.py` writes when it is launched so."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [*launcher, str(ROOT / "tests/support/evaluate_alone.py"), str(val), str(out)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, object] = json.loads(out.read_text("utf-8"))
+    return found
+
+
+@pytest.fixture
+def val(tmp_path: Path) -> Path:
+    """Ten samples: five batches, of which two processes have unequal shares."""
+    (tmp_path / "raw.txt").touch()
+    reader = RandomReader(tmp_path / "raw.txt", {"val": 10})
+    palette = make_palette(PALETTE, len(CLASSES.names))
+    index = index_of(reader, tmp_path / "index")
+    pixels_of(index, reader, palette, SHAPE, tmp_path / "shards", tmp_path / "digests.json")
+    return tmp_path / "shards" / "val"
+
+
+def test_two_processes_find_exactly_what_one_finds(val: Path, tmp_path: Path) -> None:
+    two = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    alone = measured(val, tmp_path / "one.json", (sys.executable,))
+    assert measured(val, tmp_path / "two.json", two) == alone

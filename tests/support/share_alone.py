@@ -1,0 +1,74 @@
+"""A few steps of training by as many processes as launch it, which may share the parameters.
+
+Run as `python tests/support/share_alone.py FOLDER STEPS PRECISION`: takes the steps from the state in
+FOLDER, saving each, and writes the averaged weights to FOLDER/weights.safetensors.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.schema import read_params
+from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
+from semflow.training.environment import new_accelerator
+from semflow.training.loop import Progress, optimise, watch_nothing
+from semflow.training.samples import TrainingSample, TrainingSamples
+from support.closure import ROOT
+from support.tiny_data import BACKBONE
+
+
+class Draws:
+    """Samples that follow from their position alone."""
+
+    def __getitem__(self, position: int) -> dict[str, Tensor]:
+        torch.manual_seed(position)
+        return {"moments": torch.randn(4, 8, 8), "uniform": torch.rand(())}
+
+
+class Silent:
+    """A log of nothing."""
+
+    def start(self, step: int) -> None: ...
+
+    def add(self, step: int, values: dict[str, float]) -> None: ...
+
+
+def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+    """Towards the sine of the input."""
+    x = batch["moments"]
+    return {"loss": (model(x, batch["uniform"]) - x.sin()).square().mean()}
+
+
+def train(folder: Path, steps: int, precision: str) -> None:
+    settings = read_params(ROOT / "params.yaml").dataset("earth").train
+    update: dict[str, Any] = {"batch_size": 4, "schedule": "constant", "warmup_steps": 0}
+    settings = settings.model_copy(update=update | {"steps": steps, "learning_rate": 1e-3})
+    settings = settings.model_copy(update={"mixed_precision": precision})
+    accelerator = new_accelerator(settings)
+    model = VelocityField(scratch_unet(BACKBONE, 0, 4, 4), torch.zeros(1, 1, 8))
+    weights = optimise(
+        model,
+        loss_of,
+        cast(TrainingSamples, Draws()),
+        settings,
+        accelerator,
+        Progress("train", Silent(), watch_nothing),
+        Checkpoints(folder),
+    )
+    if accelerator.is_main_process:
+        save_file(
+            {name: w.contiguous() for name, w in weights.items()}, folder / "weights.safetensors"
+        )
+
+
+if __name__ == "__main__":
+    os.environ[SECONDS_VARIABLE] = "0"
+    train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
