@@ -8,3 +8,7 @@ class UserError(Exception):
 
     Entry points print it without a traceback and exit with code 2.
     """
+
+
+class Busy(UserError):
+    """Another run is making the same thing: to be waited for. Entry points exit with code 75."""
