@@ -22,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifacts import Progress
 from flows.guard import guarded
 from flows.process import Line, lines_of, running
-from semflow.core.scratch import ROOT_VARIABLE
+from semflow.core.resume import ROOT_VARIABLE
 from stages.launch import LAUNCH_VARIABLE
 from stages.outcomes import EXIT_CODES, KILLED, OUTCOME_VARIABLE, TERMINATED
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from flows.graph import Stage, outside
 from semflow.core.errors import UserError
-from semflow.core.scratch import ROOT_VARIABLE
+from semflow.core.resume import ROOT_VARIABLE
 
 RUNS = "runs"
 UNATTENDED = (

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from semflow.core.errors import UserError
-from semflow.core.scratch import ROOT_VARIABLE
+from semflow.core.resume import ROOT_VARIABLE
 from stages.outcomes import (
     BUSY,
     ELASTIC_FILE,

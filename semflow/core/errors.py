@@ -1,4 +1,4 @@
-"""The one kind of error a user is meant to see."""
+"""The kinds of error that a user is meant to see."""
 
 from __future__ import annotations
 
@@ -11,4 +11,7 @@ class UserError(Exception):
 
 
 class Busy(UserError):
-    """Another run is making the same thing: to be waited for. Entry points exit with code 75."""
+    """Another process is making the same thing: wait for it and run again.
+
+    Entry points exit with code 75, `EX_TEMPFAIL` of <sysexits.h>.
+    """
