@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.core.errors import UserError
+from semflow.core.files import whole_file
 from semflow.datasets import files
 from semflow.datasets.base import UnreadableSample
 from semflow.shards.tar import png_bytes
@@ -93,16 +93,11 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
     Raises:
         UserError: The file system refuses, a full disk for instance; nothing partial is left.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(png_bytes(pixels))
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_bytes(png_bytes(pixels))
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; what came before stays") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def _read(path: Path, reader: Callable[[Path], Pixels]) -> Pixels:

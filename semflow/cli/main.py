@@ -38,7 +38,7 @@ def main() -> None:
         _refuse(str(error))
     except typer.TyperException as error:
         _refuse(_usage_mistake(error))
-    sys.exit(code)
+    sys.exit(code or 0)
 
 
 def _usage_mistake(error: typer.TyperException) -> str:

@@ -86,11 +86,11 @@ def _score_images(predictions: Path, truth: Path, options: ImageOptions) -> Base
     if name not in PRESETS:
         raise UserError(f"unknown preset {name!r}; {nearest_name(name, list(PRESETS))}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    features = _features(options, device)
     perceptual = None
     if options.lpips:
         network = lpips_alexnet.load_lpips(options.lpips).to(device)
         perceptual = PerceptualNetwork(network, sha256_of(options.lpips))
+    features = _features(options, device)
     return score_synthesis(predictions, truth, PRESETS[name], features, perceptual, device)
 
 

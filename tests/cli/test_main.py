@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,12 +72,13 @@ def test_an_error_cannot_steer_the_terminal(semflow_command: Command, workspace:
 
 
 def test_help_comes_within_half_a_second_and_without_torch() -> None:
-    taken = []
-    for _ in range(3):
-        started = time.monotonic()
-        assert alone("--help").code == 0
-        taken.append(time.monotonic() - started)
-    assert min(taken) < 0.5
+    # Its own seconds: those of the clock are also other work's.
+    before = os.times()
+    assert alone("--help").code == 0
+    after = os.times()
+    used = after.children_user - before.children_user
+    used += after.children_system - before.children_system
+    assert used < 0.5
     script = (
         "import sys; from semflow.cli.main import app; app(['--help'], standalone_mode=False); "
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"

@@ -28,8 +28,9 @@ def comments(text: str) -> set[str]:
     return set(re.findall(r"^ *(#.*)$", text, re.MULTILINE))
 
 
+@pytest.mark.usefixtures("project")
 def test_a_recipes_values_for_all_and_for_the_data_set_take_their_places(
-    semflow_command: Command, project: Path
+    semflow_command: Command,
 ) -> None:
     before = read_params()
     assert semflow_command("use", "smoke", "cityscapes").code == 0
