@@ -100,7 +100,7 @@ def fetch_folder(source: FolderSource, folder: Path) -> Path:
     if not weights.is_file():
         raise UserError(f"{weights} is missing; give a folder saved by diffusers' save_pretrained")
     # diffusers loads what an index names, and not the one file whose checksum is the pin.
-    if others := sorted(folder.glob("*.index.json")):
+    if others := sorted(folder.glob("*.index.*json")):
         raise UserError(f"{others[0]} names other weights than {WEIGHTS}; remove it or save anew")
     if (found := sha256_of(weights)) != source.sha256:
         raise UserError(f"{weights} has sha256 {found}, params.yaml pins {source.sha256}")

@@ -8,7 +8,9 @@ from support.tiny_data import spread_palette
 
 from semflow.networks.anchors import anchor_distances, nearest_anchor, unit_range_anchors
 from semflow.networks.encoding import to_unit_range
-from semflow.pseudo_masks.palette import make_palette
+from semflow.pseudo_masks.palette import Palette, make_palette
+
+MANY = make_palette(spread_palette(), 255)
 
 
 def test_anchors_are_brought_to_the_autoencoders_range() -> None:
@@ -19,7 +21,7 @@ def test_anchors_are_brought_to_the_autoencoders_range() -> None:
 
 @given(st.integers(1, 255), st.integers(0, 2**32 - 1))
 def test_the_nearest_anchor_undoes_colouring(classes: int, seed: int) -> None:
-    palette = make_palette(spread_palette(), classes)
+    palette = Palette(MANY.anchors[:classes], MANY.ignore_color)
     label = np.random.default_rng(seed).integers(0, classes, (2, 5, 7)).astype(np.uint8)
     colored = palette.colorize(label)
     assert colored.shape == (2, 5, 7, 3)

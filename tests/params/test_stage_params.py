@@ -15,14 +15,15 @@ from semflow.baselines.schema import BaselineStage
 from semflow.core.errors import UserError
 from semflow.datasets.schema import IndexStage
 from semflow.evaluation.schema import EvaluateStage
-from semflow.latents.schema import ImageLatentsStage, MaskLatentsStage
+from semflow.image_latents.schema import ImageLatentsStage
+from semflow.mask_latents.schema import MaskLatentsStage
 from semflow.networks.schema import AutoencoderStage, BackboneStage
 from semflow.params.fields import StageParams
 from semflow.params.reading import read_stage_params
 from semflow.pseudo_masks.schema import PseudoMasksStage
 from semflow.schema import read_params
 from semflow.shards.schema import ShardsStage
-from semflow.training.schema import TrainStage
+from semflow.training.stage import TrainStage
 
 Block = dict[str, Any]
 Writer = Callable[..., Path]

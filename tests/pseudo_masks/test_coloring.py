@@ -28,7 +28,6 @@ from support.tiny_data import (
 
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
-from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.pseudo_masks.coloring import MEMBER, palette_of, pseudo_mask_png, read_pseudo_mask
 from semflow.pseudo_masks.palette import Palette, make_palette
@@ -37,6 +36,7 @@ from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 
 SPLITS = ("train", "val")
+MANY = make_palette(spread_palette(), 255)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def bit_depth_and_color_type(content: bytes) -> tuple[int, int]:
 def test_a_png_holds_the_ids_and_any_viewer_shows_the_palettes_colours(
     classes: int, seed: int, height: int, width: int
 ) -> None:
-    palette = make_palette(spread_palette(), classes)
+    palette = Palette(MANY.anchors[:classes], MANY.ignore_color)
     label = np.random.default_rng(seed).integers(0, classes + 1, (height, width)).astype(np.uint8)
     label[label == classes] = IGNORE_INDEX
     content = pseudo_mask_png(label, palette.color_table())
@@ -128,9 +128,9 @@ def test_another_palette_changes_pseudo_masks_and_no_image_latents(
     other = make_palette(spread_palette([3, 2, 1, 0]), len(CLASSES.names))
     pseudo_masks_of(dataset.shards, other, tmp_path / "pseudo_masks")
     # The stage that encodes images is given the pixel shards alone, and they are as they were.
-    latents_of(dataset.shards, autoencoder, tmp_path / "image_latents")
+    latents_of(dataset.shards, autoencoder, tmp_path / "latents")
     assert checksums(dataset.shards) == before
-    assert checksums(tmp_path / "image_latents") == checksums(dataset.image_latents)
+    assert checksums(tmp_path / "latents") == checksums(dataset.image_latents)
     for split in SPLITS:
         mine, theirs = (
             ShardFolder(read_manifest(folder / split))
@@ -184,20 +184,6 @@ def test_a_run_that_met_an_error_goes_on_to_the_same_bytes(
     capsys.readouterr()
     pseudo_masks_of(pixels, palette, tmp_path / "pseudo_masks")
     assert "pseudo_masks: 3 of 4 shards were done" in capsys.readouterr().err
-    assert checksums(tmp_path / "pseudo_masks") == checksums(dataset.pseudo_masks)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes_write_the_same_bytes_however_many_there_are(
-    dataset: TinyDataset,
-    palette: Palette,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    workers: int,
-) -> None:
-    monkeypatch.delenv(SCHEDULER_VARIABLE)
-    monkeypatch.setenv(WORKERS_VARIABLE, str(workers))
-    pseudo_masks_of(dataset.shards, palette, tmp_path / "pseudo_masks")
     assert checksums(tmp_path / "pseudo_masks") == checksums(dataset.pseudo_masks)
 
 
