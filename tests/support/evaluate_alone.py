@@ -1,7 +1,7 @@
 """Both directions of a tiny checkpoint over random samples, on all processes of a launch.
 
-Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a val split, and where the first
-process writes its figures.
+Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a val split, and where the
+first process writes its figures.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from semflow.networks.sources import load_unet, obtain_backbone
 from semflow.pipeline import load_pipeline
 from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
-from semflow.training.logs import TrainingLog
+from semflow.core.logs import TrainingLog
 
 
 @pytest.fixture
