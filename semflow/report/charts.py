@@ -24,10 +24,13 @@ from semflow.report.content import Color
 from semflow.report.formats import percent
 
 _THEME = (
+    "#000",  # not to be drawn with: matplotlib leaves it out where SVG fills with black by itself
     *("var(--ink)", "var(--muted)", "var(--line)", "var(--surface)", "#444", "#fff"),
     *(f"var(--series{i})" for i in range(6)),
 )
-_INK, _MUTED, _GRID, _SURFACE, _DARK, _LIGHT, *_SERIES = (f"#{i:06x}" for i in range(len(_THEME)))
+_, _INK, _MUTED, _GRID, _SURFACE, _DARK, _LIGHT, *_SERIES = (
+    f"#{i:06x}" for i in range(len(_THEME))
+)
 _STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -39,7 +42,8 @@ _STYLE = {
     "xtick.color": _MUTED,
     "ytick.color": _MUTED,
     "grid.color": _GRID,
-    "hatch.linewidth": 1.5,
+    "grid.linewidth": 1,
+    "hatch.linewidth": 1.2,
 }
 _MARKERS = "os^DvP"
 _DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
@@ -93,7 +97,8 @@ def steps_chart(
         _scale(axes, [point for points in lines.values() for point in points], heights, from_zero)
         for height, look in zip(heights, looks[len(lines) :], strict=True):
             axes.axhline(height, **look)
-        for points, look in zip(lines.values(), looks, strict=False):
+        # The first line last, above all others.
+        for points, look in reversed(list(zip(lines.values(), looks, strict=False))):
             axes.plot(*zip(*points, strict=True), clip_on=False, **look)
         for point in next(iter(lines.values())):
             _write_number(axes, point, write(point[1]), heights)
@@ -228,12 +233,14 @@ def _draw_bar(
 ) -> BarContainer:
     # Fill and hatching tell segmenters apart, since colour already tells classes apart.
     face = (code, 0.12 if style == _PALE else 1.0)
-    bar = axes.barh([place], [length], _BAR, _LEFT, color=[face], edgecolor=_MUTED, linewidth=1)
+    bar = axes.barh(place, length, _BAR, _LEFT, color=[face], edgecolor=_MUTED, linewidth=1)
     if style == _HATCHED:
         # Stripes must show on light classes as on dark ones, whatever the page's own colours.
         luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-        look = {"edgecolor": _DARK if luma > 140 else _LIGHT, "hatch": "/////"}
-        axes.barh([place], [length], _BAR, _LEFT, fill=False, linewidth=0, **look)
+        stripes = _DARK if luma > 140 else _LIGHT
+        axes.barh(
+            place, length, _BAR, _LEFT, fill=False, linewidth=0, edgecolor=stripes, hatch="////"
+        )
     return bar
 
 

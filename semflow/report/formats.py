@@ -123,8 +123,8 @@ def yaml_text(values: Mapping[str, Any]) -> str:
     """Plain values in the manner of params.yaml, in their own order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None  # lists and small groups stay on one line
-    yaml.sort_base_mapping_type_on_output = False
-    yaml.allow_unicode = True
+    yaml.representer.sort_base_mapping_type_on_output = False
+    yaml.width = 100
     text = io.StringIO()
     yaml.dump(values, text)
     return text.getvalue()

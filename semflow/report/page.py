@@ -70,7 +70,6 @@ def render_page(content: Content) -> str:
     page = environment.from_string(_resource("page.html.jinja")).render(
         style=Markup(_resource("style.css")),
         content=content,
-        metrics=metrics,
         segmented=segmented,
         synthesized=synthesized,
         write_fd=write_fd,
@@ -100,7 +99,7 @@ def _comparison(metrics: Metrics) -> str:
         stands = formats.compared(metrics.segmentation.miou, figures.miou)
         shown = runs.shown(name)
         # "U-Net" is a name, "Colour classifier" is not.
-        inside = shown if shown[1:2] == "-" else shown[:1].lower() + shown[1:]
+        inside = shown.lower() if shown[1:].islower() else shown
         parts.append(f"{stands} the {inside} ({formats.with_percent(figures.miou)})")
     return ", ".join(parts)
 

@@ -19,6 +19,7 @@ NAMES = {
     "bbdm": "BBDM",
     "unet": "U-Net",
     "color_classifier": "Colour classifier",
+    "maskformer": "MaskFormer",
     "euler": "Euler",
     "heun": "Heun",
     "midpoint": "midpoint rule",
@@ -123,6 +124,4 @@ def absent_classes(metrics: Metrics) -> list[str]:
     results = [*metrics.segmentation.by_steps.values(), *metrics.baselines.values()]
     results += [run for system in metrics.systems.values() for run in system.segmentation.values()]
     ious = zip(*(result.iou_per_class for result in results), strict=True)
-    return [
-        name for name, found in zip(metrics.classes, ious, strict=True) if None in found
-    ]
+    return [name for name, found in zip(metrics.classes, ious, strict=True) if None in found]
