@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from semflow.core.parts import Note, begin, finish, finished_folder, is_finished, read_note
+from semflow.core.parts import Note, finish, finished_folder, is_finished, read_note
+from X import begin
 
 NAMES = ["train/0", "train/1", "val/0"]
 

@@ -13,7 +13,8 @@ import pytest
 from support.closure import ROOT
 
 from semflow.core.errors import UserError
-from semflow.core.scratch import KEPT, ROOT_VARIABLE, held, scratch_path
+from semflow.core.scratch import KEPT, scratch_path
+from semflow.core.resume import ROOT_VARIABLE, held
 
 
 def leave_unfinished(folder: Path) -> None:

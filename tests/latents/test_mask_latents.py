@@ -18,7 +18,8 @@ from semflow.pseudo_masks.noise import draw_noise
 from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import Manifest, read_manifest
-from semflow.shards.tar import ShardFolder, array_from, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import array_from, png_pixels
 from semflow.training.inputs import open_masks
 from semflow.training.masks import Masks, MomentMasks, VariantMasks
 

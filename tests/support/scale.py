@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.core.scratch import held
+from semflow.core.resume import held
 from semflow.datasets.base import Sample
 from semflow.shards.schema import ShardParams
 from support.tiny_data import CLASSES, PALETTE, index_of, pixels_of, scratch_for
