@@ -1,17 +1,10 @@
-"""Charts as inline SVG whose colours are the page's, light or dark.
-
-matplotlib draws with numbers in place of colours, which become CSS colours in the finished SVG.
-"""
+"""The charts of the page: values by number of steps, and bars by class."""
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
 import matplotlib.style
 from markupsafe import Markup
@@ -20,31 +13,9 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from semflow.report.content import Color
-from semflow.report.formats import percent
+from semflow.report import svg
+from semflow.report.formats import Color, percent
 
-_THEME = (
-    "#000",  # not to be drawn with: matplotlib leaves it out where SVG fills with black by itself
-    *("var(--ink)", "var(--muted)", "var(--line)", "var(--surface)", "#444", "#fff"),
-    *(f"var(--series{i})" for i in range(6)),
-)
-_, _INK, _MUTED, _GRID, _SURFACE, _DARK, _LIGHT, *_SERIES = (
-    f"#{i:06x}" for i in range(len(_THEME))
-)
-_STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 14,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.facecolor": "none",
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "grid.color": _GRID,
-    "grid.linewidth": 1,
-    "hatch.linewidth": 1.2,
-}
 _MARKERS = "os^DvP"
 _DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
 _WIDTH, _HEIGHT = 440, 270  # of a phone; wider pages scale it up
@@ -52,7 +23,6 @@ _KEY = (26, 12)
 _HATCHED, _PALE = 1, 2
 _NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pixels
 _LEFT, _RIGHT = 2, 50
-_NUMBER = "number"  # the style sheet gives numbers on lines a halo
 
 Points = Sequence[tuple[int, float]]
 """Number of solver steps and value, the fewest steps first."""
@@ -92,7 +62,7 @@ def steps_chart(
     looks = [_look_of_line(i) for i in range(len(lines))]
     looks += [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
     heights = list(levels.values())
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", svg.STYLE]):
         axes = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
         _scale(axes, [point for points in lines.values() for point in points], heights, from_zero)
         for height, look in zip(heights, looks[len(lines) :], strict=True):
@@ -102,7 +72,7 @@ def steps_chart(
             axes.plot(*zip(*points, strict=True), clip_on=False, **look)
         for point in next(iter(lines.values())):
             _write_number(axes, point, write(point[1]), heights)
-        drawing = _svg(axes, title, _spoken(title, lines, levels, write))
+        drawing = svg.html(axes, title, _spoken(title, lines, levels, write))
         keys = [_line_key(f"{title} {i}", look) for i, look in enumerate(looks)]
     names = [*lines, *(f"{name} {write(value)}" for name, value in levels.items())]
     return Chart(title, list(zip(keys, names, strict=True)), [drawing])
@@ -129,7 +99,7 @@ def class_bars(
         raise ValueError(f"{len(ious)} segmenters, {_PALE + 1} styles of bars")
     rows = list(zip(classes, *ious.values(), strict=True))
     half = (len(rows) + 1) // 2
-    with matplotlib.style.context(["default", _STYLE]):
+    with matplotlib.style.context(["default", svg.STYLE]):
         drawings = [
             _column(title, list(ious), part, absent) for part in (rows[:half], rows[half:]) if part
         ]
@@ -138,14 +108,14 @@ def class_bars(
 
 
 def _look_of_line(place: int) -> dict[str, Any]:
-    number = place % len(_SERIES)
+    number = place % len(svg.SERIES)
     marker = {"marker": _MARKERS[number], "markersize": 9, "markeredgewidth": 1.5}
-    return {"color": _SERIES[number], "linewidth": 2.5, **marker, "markeredgecolor": _SURFACE}
+    return {"color": svg.SERIES[number], "linewidth": 2.5, **marker, "markeredgecolor": svg.SURFACE}
 
 
 def _look_of_level(number: int, place: int) -> dict[str, Any]:
     dashes = _DASHES[number % len(_DASHES)]
-    return {"color": _SERIES[place % len(_SERIES)], "linewidth": 2, "linestyle": (0, dashes)}
+    return {"color": svg.SERIES[place % len(svg.SERIES)], "linewidth": 2, "linestyle": (0, dashes)}
 
 
 def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool) -> None:
@@ -181,7 +151,7 @@ def _write_number(
         textcoords="offset points",
         horizontalalignment="center",
         verticalalignment="top" if below else "bottom",
-        gid=_NUMBER,
+        gid=svg.NUMBER,
     )
 
 
@@ -205,27 +175,26 @@ def _column(
     rows: Sequence[tuple[Any, ...]],
     absent: Collection[str],
 ) -> Markup:
-    # Class colours have the numbers after those of the theme.
-    codes = [f"#{len(_THEME) + i:06x}" for i in range(len(rows))]
+    codes = list(map(svg.code, range(len(rows))))
     counts = [1 if name in absent else len(segmenters) for (name, _), *_ in rows]
     heights = [_NAME + _SLOT * count + _BETWEEN for count in counts]
     tops = [sum(heights[:i]) for i in range(len(rows))]
-    axes = _canvas(_WIDTH, sum(heights))
+    axes = svg.canvas(_WIDTH, sum(heights))
     for ((name, color), *ious), code, top in zip(rows, codes, tops, strict=True):
-        axes.bar([_LEFT + 6], [12], 12, [top + 2], color=code, edgecolor=_MUTED, linewidth=1)
+        axes.bar([_LEFT + 6], [12], 12, [top + 2], color=code, edgecolor=svg.MUTED, linewidth=1)
         axes.text(_LEFT + 20, top + 13, name, weight="bold")
         if name in absent:
             note = "does not occur in the tested labels"
-            axes.text(_LEFT, top + _NAME + 11, note, style="italic", color=_MUTED)
+            axes.text(_LEFT, top + _NAME + 11, note, style="italic", color=svg.MUTED)
             continue
         for style, iou in enumerate(ious):
             place = top + _NAME + _SLOT * style + _BAR / 2
             length = (iou or 0.0) * (_WIDTH - _LEFT - _RIGHT)
             bar = _draw_bar(axes, style, place, length, code, color)
-            axes.bar_label(bar, [percent(iou)], padding=6, gid=_NUMBER)
+            axes.bar_label(bar, [percent(iou)], padding=6, gid=svg.NUMBER)
     spoken = (f"{name} {', '.join(map(percent, ious))}" for (name, _), *ious in rows)
     label = f"{title}, by {', '.join(segmenters)}: {'; '.join(spoken)}."
-    return _svg(axes, label, label, [f"rgb{color}" for (_, color), *_ in rows])
+    return svg.html(axes, label, label, [f"rgb{color}" for (_, color), *_ in rows])
 
 
 def _draw_bar(
@@ -233,11 +202,11 @@ def _draw_bar(
 ) -> BarContainer:
     # Fill and hatching tell segmenters apart, since colour already tells classes apart.
     face = (code, 0.12 if style == _PALE else 1.0)
-    bar = axes.barh(place, length, _BAR, _LEFT, color=[face], edgecolor=_MUTED, linewidth=1)
+    bar = axes.barh(place, length, _BAR, _LEFT, color=[face], edgecolor=svg.MUTED, linewidth=1)
     if style == _HATCHED:
         # Stripes must show on light classes as on dark ones, whatever the page's own colours.
         luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-        stripes = _DARK if luma > 140 else _LIGHT
+        stripes = svg.DARK if luma > 140 else svg.LIGHT
         axes.barh(
             place, length, _BAR, _LEFT, fill=False, linewidth=0, edgecolor=stripes, hatch="////"
         )
@@ -245,63 +214,12 @@ def _draw_bar(
 
 
 def _line_key(salt: str, look: Mapping[str, Any]) -> Markup:
-    axes = _canvas(*_KEY)
+    axes = svg.canvas(*_KEY)
     axes.plot([1, 13, 25], [6, 6, 6], markevery=[1], **look)
-    return _svg(axes, salt)
+    return svg.html(axes, salt)
 
 
 def _bar_key(salt: str, style: int) -> Markup:
-    axes = _canvas(*_KEY)
-    _draw_bar(axes, style, 6, 22, _MUTED, (0, 0, 0))
-    return _svg(axes, salt)
-
-
-def _canvas(width: float, height: float) -> Axes:
-    # Coordinates are pixels from the upper left corner.
-    axes = Figure(figsize=(width / 72, height / 72)).add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.set_autoscale_on(False)
-    return axes
-
-
-def _svg(axes: Axes, salt: str, label: str = "", colors: Sequence[str] = ()) -> Markup:
-    """A drawing as an element of HTML.
-
-    Args:
-        axes: The drawing, in coded colours.
-        salt: Makes ids differ from those of the page's other drawings.
-        label: The drawing in words; empty for an ornament.
-        colors: CSS colours of the codes after those of the theme.
-    """
-    file = io.StringIO()
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.patch.set_visible(False)
-    with matplotlib.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
-        # The page's reader has other fonts than the one that texts are measured in.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=nothing)
-    drawn = ElementTree.fromstring(file.getvalue())
-    drawn.remove(drawn[0])  # a style sheet, which would hold for the whole page
-    for element in drawn.iter():
-        _fit_into_html(element, (*_THEME, *colors))
-    box = drawn.attrib["viewBox"]
-    words = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
-    drawn.attrib = {"viewBox": box, **words}
-    return Markup(ElementTree.tostring(drawn, encoding="unicode"))
-
-
-def _fit_into_html(element: ElementTree.Element, colors: Sequence[str]) -> None:
-    element.tag = element.tag.split("}")[-1]
-    found = {name.split("}")[-1]: value for name, value in element.attrib.items()}
-    if element.tag == "g" and found.pop("id", None) == _NUMBER:
-        found["class"] = _NUMBER
-    if element.tag == "text":
-        found.pop("transform", None)
-    if "style" in found:
-        css = re.sub("#([0-9a-f]{6})", lambda code: colors[int(code[1], 16)], found["style"])
-        found["style"] = re.sub("font-family: [^;]*; ", "", css)
-    element.attrib = found
+    axes = svg.canvas(*_KEY)
+    _draw_bar(axes, style, 6, 22, svg.MUTED, (0, 0, 0))
+    return svg.html(axes, salt)

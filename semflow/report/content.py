@@ -20,13 +20,11 @@ from semflow.core.provenance import Provenance, read_provenance
 from semflow.core.seeds import spread
 from semflow.evaluation.results import Metrics, read_metrics
 from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.report.formats import Color
 from semflow.report.schema import ReportParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
-
-Color = tuple[int, int, int]
-"""Red, green and blue, grey levels in 0..255."""
 
 
 @dataclass(frozen=True)

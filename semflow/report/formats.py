@@ -15,6 +15,9 @@ from ruamel.yaml import YAML
 from semflow.core.labels import IGNORE_INDEX
 from semflow.shards.tar import png_bytes
 
+Color = tuple[int, int, int]
+"""Red, green and blue, grey levels in 0..255."""
+
 NOTHING = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 _SPACE = "\N{NO-BREAK SPACE}"

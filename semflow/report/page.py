@@ -17,7 +17,8 @@ from semflow.core.pictures import NO_CLASS_COLOR, color_table
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
 from semflow.report import formats, runs
 from semflow.report.charts import Chart, class_bars, steps_chart
-from semflow.report.content import Color, Content, ReportInputs, gather
+from semflow.report.content import Content, ReportInputs, gather
+from semflow.report.formats import Color
 from semflow.report.runs import Figures, Run
 from semflow.report.schema import ReportParams
 

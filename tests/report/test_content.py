@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.tiny import TinyDataset, shard_folder
+from support.closure import ROOT
+from support.tiny import random_images, random_label, shard_folder
 from support.tiny_data import CLASSES, SIZE
 
 from semflow.core.errors import UserError
 from semflow.evaluation.results import Metrics, write_metrics
+from semflow.params.reading import read_stage_params
 from semflow.pipeline import SemFlowPipeline
 from semflow.report.content import ReportInputs, gather, make_examples, weight_files
 from semflow.report.page import write_report
-from semflow.report.schema import ReportParams
+from semflow.report.schema import ReportParams, ReportStage
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_bytes, png_pixels
+from stages.entry import Folders
+from stages.report import main
 
 PARAMS = ReportParams(examples=3, seeds=(0, 1))
 
@@ -35,12 +40,24 @@ def checkpoint(tmp_path: Path, moving_pipeline: SemFlowPipeline) -> Path:
 
 
 @pytest.fixture
-def inputs(
-    tmp_path: Path, metrics: Metrics, checkpoint: Path, dataset: TinyDataset
-) -> ReportInputs:
+def shards(tmp_path: Path) -> Path:
+    """Ten train and three val samples of random pixels."""
+    for split, count in (("train", 10), ("val", 3)):
+        (tmp_path / "shards" / split).mkdir(parents=True)
+        images = random_images(count)
+        records = [
+            (f"{split}_{i}", {"image.png": png_bytes(images[i]), "label.png": png_bytes(label)})
+            for i, label in enumerate(map(random_label, range(count)))
+        ]
+        shard_folder(records, tmp_path / "shards" / split, 4, {})
+    return tmp_path / "shards"
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, metrics: Metrics, checkpoint: Path, shards: Path) -> ReportInputs:
     path = tmp_path / "metrics.json"
     write_metrics(metrics.model_copy(update={"classes": list(CLASSES.names)}), path)
-    return ReportInputs(path, checkpoint, dataset.shards)
+    return ReportInputs(path, checkpoint, shards)
 
 
 def test_a_report_is_written_twice_to_the_same_bytes(
@@ -79,6 +96,19 @@ def test_facts_come_from_the_checkpoint_and_the_shards(
     assert content.class_colors == CLASSES.colors
     assert content.provenance is None
     assert "unet/diffusion_pytorch_model.safetensors" in [file.name for file in content.weights]
+
+
+def test_the_stage_takes_its_inputs_and_the_whole_block_from_the_current_folder(
+    workspace: Path, inputs: ReportInputs
+) -> None:
+    folders = Folders("earth")
+    shutil.copy(ROOT / "params.yaml", workspace)
+    for source, place in ((inputs.pipeline, folders.pipeline), (inputs.shards, folders.shards)):
+        shutil.copytree(source, place)
+    folders.metrics.parent.mkdir(parents=True)
+    shutil.copy(inputs.metrics, folders.metrics)
+    main("earth", read_stage_params("earth", ReportStage), folders)
+    assert "All parameters of earth" in folders.report.read_text("utf-8")
 
 
 def test_metrics_of_other_classes_are_refused_and_nothing_is_written(
