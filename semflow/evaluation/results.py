@@ -8,13 +8,75 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
-from semflow.evaluation.score_results import InceptionScores
 
 
 class Result(BaseModel):
     """Part of metrics.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProtocolRecord(Result):
+    """What a distance between syntheses and photos depends on; no such number goes without it.
+
+    preset: a name in PRESETS.
+    real, fake: images compared; samples_per_mask: syntheses of one mask among the fake.
+    resolution: height and width that both sets were brought to, pixels.
+    resize_filter: by which; squashed_photos: photos whose sides had another ratio, so that they
+        were distorted.
+    features, features_sha256: the feature network and the checksum of its weight file.
+    lpips_sha256: checksum of LPIPS' backbone; null where no LPIPS was measured.
+    versions: of the packages that computed the numbers.
+    """
+
+    preset: str
+    real: int
+    fake: int
+    samples_per_mask: int
+    resolution: tuple[int, int]
+    resize_filter: str
+    squashed_photos: int
+    features: str
+    features_sha256: str
+    lpips_sha256: str | None
+    versions: dict[str, str]
+
+
+class SynthesisScores(Result):
+    """Syntheses against photos.
+
+    floor_real: photos in the two halves whose distance is the floor; null where a half would be
+        too small. A Frechet distance grows as sets shrink, so that this floor is a little high.
+    lpips_gt: mean LPIPS to the photo; null without LPIPS' weights.
+    lpips_div: mean LPIPS between samples of one mask; null also where there is one sample a mask.
+    lpips_div_samples: samples of each mask that were compared.
+    unused_predictions: files that belong to no photo.
+    """
+
+    floor_real: tuple[int, int] | None
+    lpips_gt: float | None
+    lpips_div: float | None
+    lpips_div_samples: int | None
+    unused_predictions: int
+    protocol: ProtocolRecord
+
+
+class InceptionScores(SynthesisScores):
+    """FID and KID, with the same distances between two halves of the photos."""
+
+    fid: float
+    kid: float
+    floor_fid: float | None
+    floor_kid: float | None
+
+
+class MobileNetScores(SynthesisScores):
+    """Frechet and kernel distance of MobileNetV2's features, which are neither FID nor KID."""
+
+    fd_mobilenetv2: float
+    kd_mobilenetv2: float
+    floor_fd_mobilenetv2: float | None
+    floor_kd_mobilenetv2: float | None
 
 
 class SegmentationFigures(Result):
