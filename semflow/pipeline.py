@@ -16,13 +16,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from semflow.core.errors import UserError
-from semflow.flow.solvers import SOLVERS, solve, uniform_grid
-from semflow.networks.anchors import anchor_distances
+from semflow.formulations.registry import FORMULATIONS
+from semflow.networks.anchors import anchor_distances, unit_range_anchors
 from semflow.networks.encoding import Autoencoder, decode, encode, to_pixels, to_unit_range
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.statistics import LatentStatistics
 from semflow.networks.velocity import PreconditionedField, VelocityField
-from semflow.pseudo_masks.noise import Grain, draw_noise, perturb
+from semflow.pseudo_masks.noise import Noise, draw_noise, perturb
 from semflow.pseudo_masks.palette import Palette
 
 
@@ -45,6 +45,7 @@ class SemFlowPipeline(DiffusionPipeline):
         segment_steps: default number of solver steps from image to mask.
         synthesize_steps: default number of solver steps from mask to image.
         solver: name of the default solver.
+        formulation: name of what the network is: a key of FORMULATIONS.
     """
 
     _optional_components: ClassVar = ["statistics"]
@@ -66,6 +67,7 @@ class SemFlowPipeline(DiffusionPipeline):
         segment_steps: int = 1,
         synthesize_steps: int = 25,
         solver: str = "euler",
+        formulation: str = "semflow",
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
@@ -82,13 +84,13 @@ class SemFlowPipeline(DiffusionPipeline):
             segment_steps=segment_steps,
             synthesize_steps=synthesize_steps,
             solver=solver,
+            formulation=formulation,
         )
         self.palette = Palette(
-            np.asarray(anchors, np.float32).reshape(-1, 3),
-            np.asarray(ignore_color, np.float32),
-            amplitude,
-            Grain(noise_cell, noise_share),
+            np.asarray(anchors, np.float32).reshape(-1, 3), np.asarray(ignore_color, np.float32)
         )
+        self.noise = Noise(amplitude, noise_cell, noise_share)
+        self.formulation = FORMULATIONS[formulation]
         self.field = make_field(unet, null_prompt, statistics)
 
     @torch.no_grad()
@@ -115,7 +117,8 @@ class SemFlowPipeline(DiffusionPipeline):
         for image in batch:
             self._check_size(image.size, "image")
         pixels = torch.from_numpy(np.stack([np.array(image.convert("RGB")) for image in batch]))
-        return list(self.segment_batch(pixels.to(self.device), num_steps, solver).cpu().numpy())
+        x_1 = self.to_mask(self.encode_image(pixels.to(self.device)), num_steps, solver)
+        return list(self.class_scores(x_1).argmax(dim=1).to(torch.uint8).cpu().numpy())
 
     @torch.no_grad()
     def synthesize(
@@ -142,70 +145,101 @@ class SemFlowPipeline(DiffusionPipeline):
         for label in batch:
             self._check_size(label.shape[::-1], "label")
         try:
-            masks = torch.from_numpy(self.palette.colorize(np.stack(batch)))
+            self.palette.check_label(np.stack(batch))
         except ValueError as error:
             raise UserError(f"{error}; give label ids, not colours") from None
         if not 0 <= seed < 2**63:
             raise UserError(f"the seed must be in 0 .. 2**63 - 1, got {seed}")
-        noise = draw_noise(range(len(batch)), masks.shape[1:3], seed, self.palette.grain)
-        pixels = self.synthesize_batch(
-            masks.to(self.device), noise.to(self.device), num_steps, solver, amplitude
-        )
+        label_batch = torch.from_numpy(np.stack(batch)).to(self.device)
+        x_1 = self.encode_label(label_batch, self.draw_noise(range(len(batch)), seed), amplitude)
+        pixels = self.decode_pixels(self.to_image(x_1, num_steps, solver))
         return [Image.fromarray(array) for array in pixels.cpu().numpy()]
 
     @torch.no_grad()
-    def segment_batch(
-        self, pixels: Tensor, num_steps: int | None = None, solver: str | None = None
-    ) -> Tensor:
-        """Pixels (N, H, W, 3) uint8 -> label ids (N, H, W) uint8."""
-        return self.score_batch(pixels, num_steps, solver).argmax(dim=1).to(torch.uint8)
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, H, W, 3) uint8 -> image latents x_0 (N, C, h, w)."""
+        return encode(self.vae, to_unit_range(pixels))
 
     @torch.no_grad()
-    def score_batch(
-        self, pixels: Tensor, num_steps: int | None = None, solver: str | None = None
+    def encode_label(
+        self, label: Tensor, noise: Tensor | None, amplitude: float | None = None
     ) -> Tensor:
-        """Pixels (N, H, W, 3) uint8 -> scores (N, K, H, W): minus squared distances to anchors."""
-        x_0 = encode(self.vae, to_unit_range(pixels))
-        steps = self.config.segment_steps if num_steps is None else num_steps
-        return self._score(self._carry(x_0, 0.0, 1.0, steps, solver))
+        """Label ids -> mask latents x_1 (N, C, h, w), those of its perturbed pseudo-mask (Eq. 14).
+
+        Args:
+            label: (N, H, W) uint8 ids.
+            noise: (N, 3, H, W) in [-1, 1]; None for the pseudo-mask as it is.
+            amplitude: beta of Eq. 14, grey levels; that of the training where None.
+        """
+        colors = torch.from_numpy(self.palette.color_table()).to(label.device)
+        pseudo_mask = to_unit_range(colors[label.long()])
+        if noise is not None:
+            beta = self.config.amplitude if amplitude is None else amplitude
+            pseudo_mask = perturb(pseudo_mask, noise, beta)
+        return encode(self.vae, pseudo_mask)
 
     @torch.no_grad()
-    def synthesize_batch(
+    def to_mask(
         self,
-        pseudo_masks: Tensor,
-        noise: Tensor,
+        x_0: Tensor,
         num_steps: int | None = None,
         solver: str | None = None,
-        amplitude: float | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
-        """Pseudo-masks (N, H, W, 3) uint8 and noise (N, 3, H, W) in [-1, 1] -> pixels."""
-        beta = self.config.amplitude if amplitude is None else amplitude
-        x_1 = encode(self.vae, perturb(to_unit_range(pseudo_masks), noise, beta))
-        steps = self.config.synthesize_steps if num_steps is None else num_steps
-        return to_pixels(decode(self.vae, self._carry(x_1, 1.0, 0.0, steps, solver)))
+        """Image latents (N, C, h, w) -> mask latents (N, C, h, w).
+
+        Args:
+            x_0: Image latents.
+            num_steps: Solver steps; the checkpoint's default where None.
+            solver: Name of a solver; the checkpoint's default where None.
+            noise: (N, C, h, w) standard normal, for a formulation that segments from noise.
+
+        Raises:
+            UserError: An unknown solver, or no step at all.
+        """
+        steps, name = self._solving(num_steps, self.config.segment_steps, solver)
+        return self.formulation.to_mask(self._network, x_0, name, steps, noise)
 
     @torch.no_grad()
-    def score_pseudo_masks(self, pseudo_masks: Tensor) -> Tensor:
-        """The oracle: scores of pseudo-masks (N, H, W, 3) uint8, encoded and decoded."""
-        return self._score(encode(self.vae, to_unit_range(pseudo_masks)))
+    def to_image(
+        self,
+        x_1: Tensor,
+        num_steps: int | None = None,
+        solver: str | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Mask latents (N, C, h, w) -> image latents (N, C, h, w); arguments as of `to_mask`."""
+        steps, name = self._solving(num_steps, self.config.synthesize_steps, solver)
+        return self.formulation.to_image(self._network, x_1, name, steps, noise)
 
-    def _score(self, x_1: Tensor) -> Tensor:
-        anchors = self.palette.anchor_tensor().to(x_1.device)
+    @torch.no_grad()
+    def class_scores(self, x_1: Tensor) -> Tensor:
+        """Mask latents -> scores (N, K, H, W): minus squared distances to the anchors."""
+        anchors = unit_range_anchors(self.palette.anchors).to(x_1.device)
         return -anchor_distances(decode(self.vae, x_1), anchors)
 
-    def _carry(
-        self, x: Tensor, start: float, end: float, num_steps: int, solver: str | None
-    ) -> Tensor:
-        name = solver or self.config.solver
-        if name not in SOLVERS:
-            raise UserError(f"unknown solver {name!r}; known are {', '.join(SOLVERS)}")
-        if num_steps < 1:
-            raise UserError(f"the number of steps must be at least 1, got {num_steps}")
-        return solve(self._velocity, x, uniform_grid(start, end, num_steps), SOLVERS[name])
+    @torch.no_grad()
+    def decode_pixels(self, x_0: Tensor) -> Tensor:
+        """Image latents (N, C, h, w) -> pixels (N, H, W, 3) uint8."""
+        return to_pixels(decode(self.vae, x_0))
 
-    def _velocity(self, x: Tensor, t: float) -> Tensor:
-        velocity: Tensor = self.field(x, torch.full((len(x),), t, device=x.device))
-        return velocity
+    def draw_noise(self, items: Sequence[int], seed: int) -> Tensor:
+        """Noise of Eq. 14 for N items, (N, 3, H, W) in [-1, 1); item i draws from (seed, i)."""
+        return draw_noise(items, self.config.image_size, seed, self.noise).to(self.device)
+
+    def _solving(self, num_steps: int | None, default: int, solver: str | None) -> tuple[int, str]:
+        steps = default if num_steps is None else num_steps
+        name = solver or self.config.solver
+        known = self.formulation.samplers
+        if name not in known:
+            raise UserError(f"unknown solver {name!r}; known are {', '.join(known)}")
+        if steps < 1:
+            raise UserError(f"the number of steps must be at least 1, got {steps}")
+        return steps, name
+
+    def _network(self, x: Tensor, t: float) -> Tensor:
+        output: Tensor = self.field(x, torch.full((len(x),), t, device=x.device))
+        return output
 
     def _check_size(self, size: tuple[int, ...], what: str) -> None:
         height, width = self.config.image_size

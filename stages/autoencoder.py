@@ -1,20 +1,24 @@
 """Stage `autoencoder`: from a folder, a hub, or trained on the shards -> one diffusers folder."""
 
-from semflow.networks.schema import ScratchAutoencoder
+from semflow.core.files import whole_folder
+from semflow.core.resume import Alone, resumable
+from semflow.networks.schema import AutoencoderStage, ScratchAutoencoder
 from semflow.networks.sources import obtain_autoencoder
 from semflow.pretraining.autoencoder import train_autoencoder
-from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 
-def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+def main(dataset: str, params: AutoencoderStage, folders: Folders) -> None:
     """Trains it where it is to be made from scratch, else fetches it."""
-    if isinstance(params.autoencoder, ScratchAutoencoder):
-        autoencoder = train_autoencoder(dataset, params.autoencoder, folders.shards)
-    else:
-        autoencoder = obtain_autoencoder(params.autoencoder)
-    autoencoder.save_pretrained(folders.autoencoder)
+    source, values = params.autoencoder, params.model_dump(mode="json")
+    with resumable("autoencoder", dataset, values, [folders.shards], Alone()) as work:
+        if isinstance(source, ScratchAutoencoder):
+            autoencoder = train_autoencoder(dataset, source, folders.shards, work.folder)
+        else:
+            autoencoder = obtain_autoencoder(source)
+        with whole_folder(folders.autoencoder) as folder:
+            autoencoder.save_pretrained(folder)
 
 
 if __name__ == "__main__":
-    run_once(main)
+    run_once(main, AutoencoderStage)

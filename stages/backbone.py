@@ -1,12 +1,12 @@
 """Stage `backbone`: from a folder, a hub, or random numbers -> a U-Net and its null prompt."""
 
 from semflow.core.files import whole_folder
+from semflow.networks.schema import BackboneStage
 from semflow.networks.sources import load_autoencoder, obtain_backbone
-from semflow.schema import DatasetParams
 from stages.entry import Folders, run_once
 
 
-def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+def main(dataset: str, params: BackboneStage, folders: Folders) -> None:
     """Takes the number of latent channels from the autoencoder."""
     channels = load_autoencoder(folders.autoencoder).config.latent_channels
     unet, null_prompt = obtain_backbone(params.backbone, channels)
@@ -16,4 +16,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run_once(main)
+    run_once(main, BackboneStage)

@@ -1,29 +1,23 @@
-"""Stage `shards`: the index -> pixel shards of images, labels and pseudo-masks."""
+"""Stage `shards`: the index -> pixel shards of images and labels."""
 
 from semflow.core.files import tree_state
-from semflow.core.provenance import provenance_of
-from semflow.core.scratch import held, scratch_path
+from semflow.core.resume import Alone, resumable
 from semflow.datasets.readers import open_reader
 from semflow.index.listing import read_index
-from semflow.pseudo_masks.palette import make_palette
-from semflow.schema import DatasetParams
 from semflow.shards.pixels import PixelWork, write_pixel_shards
+from semflow.shards.schema import ShardsStage
 from stages.entry import Folders, run_once
 
 
-def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
-    """Resizes, colours and packs."""
+def main(dataset: str, params: ShardsStage, folders: Folders) -> None:
+    """Resizes and packs."""
     index = read_index(folders.index)
-    palette = make_palette(params.palette, len(index.classes.names))
     reader = open_reader(folders.raw.resolve(), params.index)
-    blocks = (params.index, params.palette, params.shards)
-    values = {type(block).__name__: block.model_dump(mode="json") for block in blocks}
-    made_of = provenance_of({**values, "raw": tree_state(folders.raw)}, [folders.index])
-    scratch = scratch_path("shards", dataset, made_of.fingerprint())
-    with held(scratch):
-        work = PixelWork(index, reader, palette, params.shards, scratch)
-        write_pixel_shards(work, folders.shards, folders.digests)
+    # The index holds the raw files' checksums; their times tell whether they are still the same.
+    values = {**params.model_dump(mode="json"), "raw": tree_state(folders.raw)}
+    with resumable("shards", dataset, values, [folders.index], Alone()) as work:
+        write_pixel_shards(PixelWork(index, reader, params.shards, work.folder), folders.shards)
 
 
 if __name__ == "__main__":
-    run_once(main)
+    run_once(main, ShardsStage)

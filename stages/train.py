@@ -1,18 +1,24 @@
 """Stage `train`: backbone, autoencoder and latents -> a two-way checkpoint."""
 
-from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
-from semflow.training.inputs import TrainingInputs
+from semflow.training.inputs import FlowInputs
+from semflow.training.stage import TrainStage
 from stages.entry import Folders, run
 
 
-def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+def main(dataset: str, params: TrainStage, folders: Folders) -> None:
     """Trains the velocity field."""
-    inputs = TrainingInputs(
-        dataset, folders.shards, folders.image_latents, folders.autoencoder, folders.backbone
+    inputs = FlowInputs(
+        dataset,
+        folders.shards,
+        folders.image_latents,
+        folders.autoencoder,
+        folders.backbone,
+        folders.pseudo_masks,
+        folders.mask_latents,
     )
-    train_flow(inputs, folders.mask_latents, params, folders.pipeline)
+    train_flow(inputs, params, folders.pipeline)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, TrainStage)

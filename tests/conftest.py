@@ -11,7 +11,14 @@ import torch
 from distributed import LocalCluster
 from hypothesis import settings
 from support.tiny import TinyDataset, latents_of, lossless_autoencoder, tiny_params, tiny_pipeline
-from support.tiny_data import TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, index_of, pixels_of
+from support.tiny_data import (
+    TRAIN_SAMPLES,
+    VAL_SAMPLES,
+    RandomReader,
+    index_of,
+    pixels_of,
+    pseudo_masks_of,
+)
 
 from semflow.core.pool import SCHEDULER_VARIABLE
 from semflow.networks.autoencoder import PatchAutoencoder
@@ -62,15 +69,17 @@ def dataset(
     params: DatasetParams,
     autoencoder: PatchAutoencoder,
 ) -> TinyDataset:
-    """Ten train and three val samples of 16x16 pixels: index, pixel shards and image latents."""
+    """Ten train and three val samples of 16x16 pixels, through all stages before training."""
     root = tmp_path_factory.mktemp("dataset")
     (root / "raw.txt").write_text("raw", encoding="utf-8")
     reader = RandomReader(root / "raw.txt", {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES})
     index = index_of(reader, root / "index")
     palette = make_palette(params.palette, len(index.classes.names))
-    made = TinyDataset(root / "index", root / "shards", root / "digests.json", root / "latents")
-    pixels_of(index, reader, palette, params.shards, made.shards, made.digests)
-    latents_of(made.shards, made.digests, autoencoder, made.image_latents)
+    names = ("index", "shards", "pseudo_masks", "latents")
+    made = TinyDataset(*(root / name for name in names))
+    pixels_of(index, reader, params.shards, made.shards)
+    pseudo_masks_of(made.shards, palette, made.pseudo_masks)
+    latents_of(made.shards, autoencoder, made.image_latents)
     return made
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from semflow.core.labels import IGNORE_INDEX, class_table
 from semflow.shards.manifest import Manifest
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.reading import stream
+from semflow.shards.tar import png_pixels
 
 LEAST_LOG_PRIOR = -1e30
 """Of a class without pixels: never the highest, and finite, so that scores can be interpolated."""
@@ -48,14 +49,13 @@ def fit_color_classifier(manifest: Manifest) -> ColorClassifier:
 
     A class without pixels is never predicted; covariances get one grey level squared added.
     """
-    folder = ShardFolder(manifest)
     num_classes = len(class_table(manifest.about["classes"]).names)
     count = np.zeros(num_classes)
     total = np.zeros((num_classes, 3))
     outer = np.zeros((num_classes, 3, 3))
-    for position in range(len(folder)):
-        image = png_pixels(folder.read(position, "image.png")).reshape(-1, 3).astype(np.float64)
-        label = png_pixels(folder.read(position, "label.png")).reshape(-1)
+    for _, members in stream(manifest):
+        image = png_pixels(members["image.png"]).reshape(-1, 3).astype(np.float64)
+        label = png_pixels(members["label.png"]).reshape(-1)
         for class_id in np.setdiff1d(label, [IGNORE_INDEX]):
             colors = image[label == class_id]
             count[class_id] += len(colors)

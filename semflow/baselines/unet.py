@@ -11,18 +11,18 @@ from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from semflow.baselines.schema import BaselineParams
+from semflow.baselines.schema import BaselineParams, BaselineStage
 from semflow.core.labels import IGNORE_INDEX
+from semflow.core.logs import TrainingLog
 from semflow.networks.encoding import Autoencoder, encode, latents_from_moments, to_unit_range
 from semflow.networks.null_prompt import NullPrompt, null_prompt_from
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.inputs import TrainingInputs
-from semflow.training.logs import TrainingLog
+from semflow.training.inputs import ModelInputs
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.schema import TrainParams
 
 
 class Segmenter(nn.Module):
@@ -47,15 +47,20 @@ class Segmenter(nn.Module):
         return F.pixel_shuffle(logits, size[0] // latents.shape[2])
 
     @torch.no_grad()
+    def score_latents(self, x_0: Tensor, size: tuple[int, int]) -> Tensor:
+        """Image latents (N, C, h, w) and the image's size -> logits (N, K, H, W) float32."""
+        logits: Tensor = self(x_0, size)
+        return logits
+
+    @torch.no_grad()
     def score_batch(self, autoencoder: Autoencoder, pixels: Tensor) -> Tensor:
         """Pixels (N, H, W, 3) uint8 -> logits (N, K, H, W) float32."""
-        latents = encode(autoencoder, to_unit_range(pixels))
-        logits: Tensor = self(latents, (pixels.shape[1], pixels.shape[2]))
-        return logits
+        x_0 = encode(autoencoder, to_unit_range(pixels))
+        return self.score_latents(x_0, (pixels.shape[1], pixels.shape[2]))
 
 
 def new_segmenter(
-    inputs: TrainingInputs, params: BaselineParams, num_classes: int, patch_size: int
+    inputs: ModelInputs, params: BaselineParams, num_classes: int, patch_size: int
 ) -> Segmenter:
     """A segmenter with random weights.
 
@@ -85,8 +90,9 @@ def twin(backbone: UNet2DConditionModel, seed: int, num_outputs: int) -> UNet2DC
 
 
 def train_segmenter(
-    inputs: TrainingInputs,
-    params: DatasetParams,
+    inputs: ModelInputs,
+    params: BaselineStage,
+    size: tuple[int, int],
     samples: TrainingSamples,
     accelerator: Accelerator,
     checkpoints: Checkpoints,
@@ -95,7 +101,8 @@ def train_segmenter(
 
     Args:
         inputs: autoencoder and backbone, and the name for logs.
-        params: the data set's block.
+        params: What the stage reads of the data set's block.
+        size: Height and width of an image, pixels.
         samples: the train split by position.
         accelerator: spreads the work.
         checkpoints: where to go on from.
@@ -103,7 +110,6 @@ def train_segmenter(
     Returns:
         The segmenter on the CPU; the main process has the trained one.
     """
-    size = params.shards.image_size
     patch_size = size[0] // samples[0]["moments"].shape[1]
     segmenter = new_segmenter(inputs, params.baseline, len(samples.mirrored), patch_size)
     trained = copy.deepcopy(segmenter).to(accelerator.device)
@@ -116,7 +122,7 @@ def train_segmenter(
             "loss": F.cross_entropy(model(x_0, size), batch["label"], ignore_index=IGNORE_INDEX)
         }
 
-    settings = params.train.model_copy(update={"learning_rate": params.baseline.learning_rate})
+    settings = TrainParams(**params.train.model_dump(), learning_rate=params.baseline.learning_rate)
     progress = Progress("baseline", TrainingLog(inputs.dataset, "baseline"), watch_nothing)
     weights = optimise(trained, loss_of, samples, settings, accelerator, progress, checkpoints)
     if accelerator.is_main_process:

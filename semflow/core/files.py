@@ -1,17 +1,24 @@
-"""Files that are either whole or absent, and their checksums."""
+"""Files and folders that are either whole or absent, and their checksums."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from semflow.core.errors import UserError
+
+_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
+"""A hard link cannot be had here: another file system, or one that has none."""
 
 
 def sha256_of(path: Path) -> str:
@@ -29,18 +36,35 @@ def tree_state(folder: Path) -> str:
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for path in (Path(parent, name) for name in sorted(names)):
-            found = path.stat()
-            place = path.relative_to(folder).as_posix()
-            state.update(f"{place}\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+            # A link that leads nowhere is part of the state as it is.
+            found = path.stat() if path.exists() else path.lstat()
+            place = os.fsencode(path.relative_to(folder))
+            state.update(place + f"\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
     return state.hexdigest()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path`; the file written there replaces it if the block ends well.
+
+    File and folder are synchronised with the disk. On an error nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        synchronise(partial)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    synchronise(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one rename, so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -52,13 +76,13 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-        UserError: the file is absent or not JSON.
+        UserError: The file is absent or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} not found; run the stage that makes it: dvc repro") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise UserError(f"{path} is not JSON ({error}); delete it and run dvc repro") from None
 
 
@@ -66,31 +90,65 @@ def read_json(path: Path) -> Any:
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yields an empty folder beside `out` that replaces it if the block ends well.
 
-    On an error or a kill `out` stays as it was.
+    On an error or a kill `out` stays as it was; another process that does the same has a folder of
+    its own, and the last to end wins.
     """
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = _partial_of(out)
     partial.mkdir(parents=True)
     try:
         yield partial
+        _replace_folder(partial, out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    shutil.rmtree(out, ignore_errors=True)
-    partial.replace(out)
 
 
-def move_folder(made: Path, out: Path) -> None:
-    """Puts a finished folder where `out` is, whole or not at all, across file systems too.
+def publish_folder(made: Path, out: Path) -> None:
+    """Makes `out` hold the files of a finished folder, which stays: whole or not at all.
 
-    Args:
-        made: the folder; gone afterwards, unless it lay on another file system.
-        out: replaced.
+    Files are hard links where the file system allows it, so that nothing is stored twice.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if made.stat().st_dev == out.parent.stat().st_dev:
-        shutil.rmtree(out, ignore_errors=True)
-        made.replace(out)
+    with whole_folder(out) as folder:
+        shutil.copytree(made, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+
+
+def synchronise(path: Path) -> None:
+    """Returns once a file's bytes, or a folder's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _partial_of(out: Path) -> Path:
+    return out.with_name(f".{out.name}.{uuid.uuid4().hex}.partial")
+
+
+def _replace_folder(made: Path, out: Path) -> None:
+    for folder, _, names in os.walk(made, topdown=False):
+        for path in (Path(folder, name) for name in names):
+            synchronise(path)
+        synchronise(Path(folder))
+    old = _partial_of(out)
+    lock = out.with_name(f".{out.name}.lock")
+    with FileLock(lock):
+        with suppress(FileNotFoundError):
+            out.rename(old)
+        made.rename(out)
+        # Whoever waits for it sees that it is gone, and takes a new one.
+        lock.unlink(missing_ok=True)
+    synchronise(out.parent)
+    if old.is_dir():
+        shutil.rmtree(old)
     else:
-        with whole_folder(out) as folder:
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+        old.unlink(missing_ok=True)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        shutil.copyfile(source, target)

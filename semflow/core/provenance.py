@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import platform
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,8 @@ class Provenance:
     Args:
         parameters: the part of params.yaml that was read; JSON values.
         inputs: sha256 of each input file, or of a shard folder's manifest, by relative path.
-        code: sha256 of each of the project's modules that were imported, by module name.
+        code: sha256 of each package and top module of the project that was imported, by name;
+            comments and docstrings do not count.
         versions: of Python and of the packages in PACKAGES.
         hardware: processor, threads, world size, precision; empty where the bytes do not depend
             on them.
@@ -56,10 +59,10 @@ def provenance_of(
     """Collects it for the code that is loaded now.
 
     Args:
-        parameters: what the stage reads of params.yaml; JSON values.
-        inputs: files and folders. Of a shard folder only the manifests count, which hold the tars'
+        parameters: What the stage reads of params.yaml; JSON values.
+        inputs: Files and folders. Of a shard folder only the manifests count, which hold the tars'
             checksums.
-        hardware: where the result depends on it.
+        hardware: Where the result depends on it.
     """
     files = [file for path in inputs for file in _hashed_files(path)]
     return Provenance(
@@ -105,9 +108,41 @@ def _code() -> dict[str, str]:
         # A stage runs as __main__; its specification still says which module it is.
         name = getattr(getattr(module, "__spec__", None), "name", "")
         file = getattr(module, "__file__", None)
-        if file and name.split(".")[0] in ("semflow", "stages"):
-            found[name] = sha256_of(Path(file))
+        parts = name.split(".")
+        if file and parts[0] == "semflow" and len(parts) > 2:
+            found[".".join(parts[:2])] = _code_of(Path(file).parent)
+        elif file and parts[0] in ("semflow", "stages") and len(parts) == 2:
+            path = Path(file)
+            found[name] = _code_of(path.parent if path.stem == "__init__" else path)
     return found
+
+
+@cache
+def _code_of(path: Path) -> str:
+    """sha256 of a module, or of all modules of a folder, by what they compile to."""
+    total = hashlib.sha256()
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        total.update(f"{file.name}\0{without_docstrings(file.read_text('utf-8'))}\0".encode())
+    return total.hexdigest()
+
+
+def without_docstrings(source: str) -> str:
+    """A module's syntax tree as text, without comments, positions and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            # A string that stands alone documents what is above it and does nothing.
+            node.body = [  # type: ignore[attr-defined]
+                one
+                for one in body
+                if not (
+                    isinstance(one, ast.Expr)
+                    and isinstance(one.value, ast.Constant)
+                    and isinstance(one.value.value, str)
+                )
+            ]
+    return ast.dump(tree)
 
 
 def _versions() -> dict[str, str]:

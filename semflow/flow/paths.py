@@ -1,4 +1,4 @@
-"""SemFlow: the straight path between image and mask latents, and its velocity (Sec. 3.2)."""
+"""The straight path between image and mask latents, and its velocity (Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from semflow.training.schema import FlowParams
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class PathSample:
     velocity: Tensor
 
 
-def draw_t(uniform: Tensor, params: FlowParams) -> Tensor:
+def draw_t(uniform: Tensor, probability_at_image: float, probability_at_mask: float) -> Tensor:
     """Times from uniform numbers: exactly 0 or exactly 1 with given probability, else uniform.
 
     Both ends of this flow are data, and every solve starts at one of them; uniform t never
@@ -33,13 +31,15 @@ def draw_t(uniform: Tensor, params: FlowParams) -> Tensor:
 
     Args:
         uniform: (N,) float32 in [0, 1).
-        params: the two probabilities; both 0 give the paper's t ~ U[0, 1].
+        probability_at_image: Share of draws with t = 0; both shares 0 give the paper's U[0, 1].
+        probability_at_mask: Share of draws with t = 1.
 
     Returns:
         (N,) float32 in [0, 1].
     """
-    at_image, at_mask = params.probability_at_image, params.probability_at_mask
-    inside = (uniform - at_image) / max(1 - at_image - at_mask, 1e-9)
+    inside = (uniform - probability_at_image) / max(
+        1 - probability_at_image - probability_at_mask, 1e-9
+    )
     return inside.clamp(0, 1)
 
 
@@ -47,8 +47,8 @@ def path_sample(x_0: Tensor, x_1: Tensor, t: Tensor) -> PathSample:
     """x_t = (1 - t) x_0 + t x_1 with velocity x_1 - x_0 (Eq. 9, 10).
 
     Args:
-        x_0: image latents (N, C, h, w).
-        x_1: mask latents (N, C, h, w).
+        x_0: Image latents (N, C, h, w).
+        x_1: Mask latents (N, C, h, w).
         t: (N,).
     """
     weight = t[:, None, None, None]

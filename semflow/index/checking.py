@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.core.errors import UserError
-from semflow.core.files import move_folder, sha256_of, whole_folder, write_json
+from semflow.core.files import publish_folder, sha256_of, whole_folder, write_json
 from semflow.core.labels import IGNORE_INDEX
-from semflow.core.parts import begin, finish, finished_folder, read_note
 from semflow.core.pool import run_all
+from semflow.core.resume import begin_parts, finish_part, finished_folder, read_note
 from semflow.datasets.base import Reader, Sample, UnreadableSample
 from semflow.index.listing import (
     HEADER,
@@ -51,7 +51,7 @@ def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> I
     """
     scratch = scratch.resolve()
     chunks = _list_samples(reader, scratch)
-    missing = begin(scratch, "index", "chunks", chunks)
+    missing = begin_parts(scratch, "index", "chunks", chunks)
     run_all(partial(_check_chunk, reader, scratch), missing, "index", "chunks")
     rejects = _bearable_rejects(scratch, chunks, max_rejects)
     with whole_folder(scratch / "index") as folder:
@@ -66,7 +66,7 @@ def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> I
             "rejects": [asdict(reject) for reject in rejects],
         }
         write_json(folder / HEADER, header)
-    move_folder(scratch / "index", out)
+    publish_folder(scratch / "index", out)
     return read_index(out)
 
 
@@ -119,7 +119,7 @@ def _check_chunk(reader: Reader, scratch: Path, name: str) -> None:
                     kept.write(line)
         return {"rejects": rejects}
 
-    finish(scratch, name, write)
+    finish_part(scratch, name, write)
 
 
 def _flaw(reader: Reader, sample: Sample) -> str:

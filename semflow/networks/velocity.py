@@ -101,3 +101,29 @@ def scratch_unet(
         )
     zero_(unet.conv_out)
     return unet
+
+
+def with_channels(
+    unet: UNet2DConditionModel, in_channels: int, out_channels: int
+) -> UNet2DConditionModel:
+    """A U-Net that takes and gives more channels; the new ones start at zero, so change nothing.
+
+    Args:
+        unet: The backbone; returned as it is where it has these channels already.
+        in_channels: At least as many as it has.
+        out_channels: At least as many as it has.
+    """
+    config = unet.config
+    if (config.in_channels, config.out_channels) == (in_channels, out_channels):
+        return unet
+    wider = UNet2DConditionModel.from_config(
+        config, in_channels=in_channels, out_channels=out_channels
+    )
+    state = dict(unet.state_dict())
+    for name, value in wider.state_dict().items():
+        if value.shape != state[name].shape:
+            grown = torch.zeros_like(value)
+            grown[tuple(slice(extent) for extent in state[name].shape)] = state[name]
+            state[name] = grown
+    wider.load_state_dict(state)
+    return wider

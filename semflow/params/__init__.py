@@ -1,1 +1,1 @@
-"""What every schema of params.yaml is made of, how the file is read, and what is said of misfits."""
+"""What every schema of params.yaml is made of, how the file is read, what is said of misfits."""

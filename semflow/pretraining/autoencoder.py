@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,53 +18,118 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX, class_table
+from semflow.core.logs import TrainingLog
+from semflow.core.resume import newest_state, save_state
 from semflow.core.seeds import spread
 from semflow.networks.anchors import anchor_distances
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import to_unit_range
 from semflow.networks.schema import ScratchAutoencoder
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder, png_pixels
-from semflow.training.logs import TrainingLog
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 PCA_SAMPLES = 1000
+SECONDS_BETWEEN_STATES = 60.0
 
 
-def train_autoencoder(dataset: str, params: ScratchAutoencoder, pixels: Path) -> PatchAutoencoder:
+def train_autoencoder(
+    dataset: str, params: ScratchAutoencoder, pixels: Path, scratch: Path
+) -> PatchAutoencoder:
     """Starts from the PCA of patches and learns a correction.
 
     Label maps are coloured anew for every sample, with colours drawn at random at random contrast,
     so that no palette is favoured; the loss asks for each pixel's own colour among its map's.
 
     Args:
-        dataset: its name, for logs.
-        params: shape and schedule.
-        pixels: pixel shards; the train split is used.
+        dataset: Its name, for logs.
+        params: Shape and schedule.
+        pixels: Pixel shards; the train split is used.
+        scratch: The run's folder; training goes on from the state in it.
 
     Returns:
-        the autoencoder, its scaling factor set so that image latents have unit variance.
+        The autoencoder, its scaling factor set so that image latents have unit variance.
+
+    Raises:
+        UserError: The loss or the scaling factor is not finite.
     """
     manifest = read_manifest(pixels / "train")
     folder = ShardFolder(manifest)
     num_classes = len(class_table(manifest.about["classes"]).names)
+    run = _begin(params, folder, num_classes)
+    _restore(run, scratch)
+    log = TrainingLog(dataset, "autoencoder")
+    log.start(run.step)
+    saved_at = time.monotonic()
+    bar = tqdm(range(run.step, params.steps), desc="autoencoder", unit=" steps", mininterval=5)
+    for step in bar:
+        losses = _losses(run.autoencoder, folder, num_classes, params, run.generator)
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(run.autoencoder.parameters(), 1.0)
+        run.optimizer.step()
+        run.schedule.step()
+        run.optimizer.zero_grad(set_to_none=True)
+        run.step = step + 1
+        if run.step % params.log_every == 0 or run.step == params.steps:
+            numbers = {name: float(value.detach()) for name, value in losses.items()}
+            _check_finite(numbers["loss"], "the autoencoder's loss")
+            log.add(run.step, numbers)
+        if time.monotonic() - saved_at >= SECONDS_BETWEEN_STATES:
+            save_state(scratch, run.step, partial(torch.save, _state(run)))
+            saved_at = time.monotonic()
+    scaling_factor = _scaling_factor(run.autoencoder, folder)
+    _check_finite(scaling_factor, "the autoencoder's scaling factor")
+    run.autoencoder.register_to_config(scaling_factor=scaling_factor)
+    return run.autoencoder.eval()
+
+
+@dataclass
+class _Run:
+    """Everything that a step changes."""
+
+    autoencoder: PatchAutoencoder
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: np.random.Generator
+    step: int = 0
+
+
+def _begin(params: ScratchAutoencoder, folder: ShardFolder, num_classes: int) -> _Run:
     generator = np.random.default_rng(params.seed)
     autoencoder = _new_autoencoder(params)
     autoencoder.set_linear_path(_pca_basis(folder, num_classes, autoencoder, generator))
-    optimizer, schedule = _optimizer(autoencoder, params)
-    log = TrainingLog(dataset, "autoencoder")
-    log.start(0)
-    for step in tqdm(range(params.steps), desc="autoencoder", unit=" steps", mininterval=5):
-        losses = _losses(autoencoder, folder, num_classes, params, generator)
-        losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(autoencoder.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
-        if (step + 1) % params.log_every == 0:
-            log.add(step + 1, {name: float(value.detach()) for name, value in losses.items()})
-    autoencoder.register_to_config(scaling_factor=_scaling_factor(autoencoder, folder))
-    return autoencoder.eval()
+    return _Run(autoencoder, *_optimizer(autoencoder, params), generator)
+
+
+def _state(run: _Run) -> dict[str, Any]:
+    return {
+        "autoencoder": run.autoencoder.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "schedule": run.schedule.state_dict(),
+        # As text: its integers are longer than those that are read without unpickling.
+        "generator": json.dumps(run.generator.bit_generator.state),
+        "step": run.step,
+    }
+
+
+def _restore(run: _Run, scratch: Path) -> None:
+    path = newest_state(scratch)
+    if path is None:
+        return
+    state = torch.load(path, weights_only=True)
+    run.autoencoder.load_state_dict(state["autoencoder"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.schedule.load_state_dict(state["schedule"])
+    run.generator.bit_generator.state = json.loads(state["generator"])
+    run.step = state["step"]
+    print(f"autoencoder: resumed at step {run.step}", file=sys.stderr, flush=True)
+
+
+def _check_finite(value: float, what: str) -> None:
+    if not math.isfinite(value):
+        raise UserError(f"{what} is {value}; lower autoencoder.learning_rate")
 
 
 def _new_autoencoder(params: ScratchAutoencoder) -> PatchAutoencoder:

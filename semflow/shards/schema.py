@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from semflow.datasets.schema import IndexParams
 from semflow.params.fields import Block, Positive, Seed, StageParams
 
 
@@ -31,6 +32,7 @@ class ShardParams(Block):
 
 
 class ShardsStage(StageParams):
-    """What stage `shards` reads beside the reader's own block."""
+    """What stage `shards` reads."""
 
+    index: IndexParams
     shards: ShardParams

@@ -1,58 +1,49 @@
-"""Random access into shards, and the forms that pixels and arrays have in them."""
+"""What a tar is made of: its bytes for given samples, and the forms of pixels and arrays in it."""
 
 from __future__ import annotations
 
 import io
-import mmap
-from collections.abc import Iterator
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semflow.core.errors import UserError
-from semflow.shards.manifest import Manifest
+from semflow.core.files import sha256_of
+from semflow.shards.manifest import Shard
+
+Record = tuple[str, Mapping[str, bytes]]
+"""A sample's key, which has no dot since WebDataset splits there, and {extension: content}."""
 
 
-class ShardFolder:
-    """Samples of a shard folder by position, memory-mapped: only what is asked for is read.
+def write_shard(records: Iterable[Record], path: Path) -> Shard:
+    """Packs records into a tar in their order.
 
-    Keys and places are held as arrays, some tens of bytes for each sample.
+    Args:
+        records: all with the same extensions; taken one by one.
+        path: receives the tar.
 
     Raises:
-        UserError: a tar is missing.
+        ValueError: a record has other extensions than the first.
     """
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.folder = manifest.folder
-        shards = list(manifest.shards())
-        self._maps = [_map(manifest, shard.name) for shard in shards]
-        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
-        self._keys = np.concatenate([np.empty(0, "S1"), *(shard.keys for shard in shards)])
-        self._places = {
-            extension: np.concatenate([shard.members[extension] for shard in shards], axis=1)
-            for extension in (shards[0].members if shards else ())
-        }
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def key(self, position: int) -> str:
-        """The key of the sample at a position."""
-        key: bytes = self._keys[position]
-        return key.decode()
-
-    def read(self, position: int, extension: str) -> bytes:
-        """The content of one member of the sample at a position."""
-        number = int(np.searchsorted(self._starts, position, side="right")) - 1
-        offset, size = self._places[extension][:, position].tolist()
-        return self._maps[number][offset : offset + size]
-
-
-def batches(folder: ShardFolder, batch_size: int) -> Iterator[range]:
-    """Positions of a folder in order, batch by batch; the last may be smaller."""
-    for start in range(0, len(folder), batch_size):
-        yield range(start, min(start + batch_size, len(folder)))
+    keys: list[bytes] = []
+    members: dict[str, list[tuple[int, int]]] = {}
+    # USTAR with every field fixed: no times, owners or padding of the machine in the bytes.
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for key, contents in records:
+            if keys and contents.keys() != members.keys():
+                raise ValueError(f"{key} has {sorted(contents)}, others {sorted(members)}")
+            keys.append(key.encode())
+            for extension in sorted(contents):
+                header = tarfile.TarInfo(f"{key}.{extension}")
+                header.size, header.mode = len(contents[extension]), 0o644
+                place = (tar.offset + tarfile.BLOCKSIZE, header.size)
+                members.setdefault(extension, []).append(place)
+                tar.addfile(header, io.BytesIO(contents[extension]))
+    places = {name: np.array(found, np.int64).T for name, found in members.items()}
+    return Shard(path.name, path.stat().st_size, sha256_of(path), np.array(keys, np.bytes_), places)
 
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
@@ -78,13 +69,3 @@ def array_from(content: bytes) -> NDArray[np.generic]:
     """The inverse of `array_bytes`; never unpickles."""
     array: NDArray[np.generic] = np.load(io.BytesIO(content), allow_pickle=False)
     return array
-
-
-def _map(manifest: Manifest, name: str) -> mmap.mmap:
-    try:
-        with (manifest.folder / name).open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (FileNotFoundError, ValueError):
-        raise UserError(
-            f"{manifest.folder / name} is missing or empty; run again the stage that makes it"
-        ) from None

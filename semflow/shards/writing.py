@@ -1,4 +1,4 @@
-"""Writing shards one by one, each on its own, and moving the finished folder into its place.
+"""Writing shards one by one, each on its own, and publishing the finished folder.
 
 Sample i of a split lies in tar i // samples_per_shard, whoever makes it and whenever; tars are
 WebDataset's, with the same bytes for the same samples.
@@ -6,33 +6,24 @@ WebDataset's, with the same bytes for the same samples.
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
-from semflow.core.files import move_folder, sha256_of
-from semflow.core.parts import begin, finish, finished_folder, is_finished, read_note
+from semflow.core.files import publish_folder
+from semflow.core.resume import (
+    Ranks,
+    begin_parts,
+    finish_part,
+    finished_folder,
+    is_finished,
+    read_note,
+)
 from semflow.shards.manifest import Shard, shard_from_columns, write_manifest
-
-Record = tuple[str, Mapping[str, bytes]]
-"""A sample's key, which has no dot since WebDataset splits there, and {extension: content}."""
-
-
-class Ranks(Protocol):
-    """The processes that run a stage together; an `accelerate.Accelerator` is one."""
-
-    process_index: int
-    num_processes: int
-    is_main_process: bool
-
-    def wait_for_everyone(self) -> None:
-        """Returns once every process has called it."""
+from semflow.shards.tar import Record, write_shard
 
 
 def complete_shards(
@@ -66,7 +57,7 @@ def complete_shards(
 def begin_shards(scratch: Path, stage: str, counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Says how many shards an earlier run has left; returns split and number of the others."""
     names = {shard_name(*shard): shard for shard in _all_shards(counts)}
-    return [names[name] for name in begin(scratch, stage, "shards", list(names))]
+    return [names[name] for name in begin_parts(scratch, stage, "shards", list(names))]
 
 
 def finish_shard(
@@ -74,7 +65,6 @@ def finish_shard(
     split: str,
     number: int,
     records: Iterable[Record],
-    facts: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Makes one shard, whole or not at all.
 
@@ -83,15 +73,13 @@ def finish_shard(
         split: the shard's.
         number: the shard's, from 0.
         records: its samples in order, all with the same extensions.
-        facts: what else to note, asked for once the records are used up; JSON values.
     """
 
     def write(path: Path) -> Mapping[str, Any]:
         """The tar and what its note says."""
-        shard = write_shard(records, path)
-        return {**shard.columns(), **facts()}
+        return write_shard(records, path).columns()
 
-    finish(scratch, shard_name(split, number), write)
+    finish_part(scratch, shard_name(split, number), write)
 
 
 def publish_shards(
@@ -112,7 +100,7 @@ def publish_shards(
     for split, count in counts.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
         write_manifest(folder / split, dict(about[split]), finished_shards(scratch, split, count))
-    move_folder(folder, out)
+    publish_folder(folder, out)
 
 
 def finished_shards(scratch: Path, split: str, count: int) -> Iterator[Shard]:
@@ -126,34 +114,6 @@ def finished_shards(scratch: Path, split: str, count: int) -> Iterator[Shard]:
 def shard_name(split: str, number: int) -> str:
     """A shard's path in a folder of shards."""
     return f"{split}/{number:06d}.tar"
-
-
-def write_shard(records: Iterable[Record], path: Path) -> Shard:
-    """Packs records into a tar in their order.
-
-    Args:
-        records: all with the same extensions; taken one by one.
-        path: receives the tar.
-
-    Raises:
-        ValueError: a record has other extensions than the first.
-    """
-    keys: list[bytes] = []
-    members: dict[str, list[tuple[int, int]]] = {}
-    # USTAR with every field fixed: no times, owners or padding of the machine in the bytes.
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for key, contents in records:
-            if keys and contents.keys() != members.keys():
-                raise ValueError(f"{key} has {sorted(contents)}, others {sorted(members)}")
-            keys.append(key.encode())
-            for extension in sorted(contents):
-                header = tarfile.TarInfo(f"{key}.{extension}")
-                header.size, header.mode = len(contents[extension]), 0o644
-                place = (tar.offset + tarfile.BLOCKSIZE, header.size)
-                members.setdefault(extension, []).append(place)
-                tar.addfile(header, io.BytesIO(contents[extension]))
-    places = {name: np.array(found, np.int64).T for name, found in members.items()}
-    return Shard(path.name, path.stat().st_size, sha256_of(path), np.array(keys, np.bytes_), places)
 
 
 def _all_shards(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Unfinished training on disk: written whole, rotated, and taken up again by the same command."""
+"""Unfinished training on disk: states that the same command goes on from."""
 
 from __future__ import annotations
 
@@ -11,28 +11,23 @@ import torch
 from accelerate import Accelerator
 
 from semflow.core.errors import UserError
-from semflow.core.files import read_json, sha256_of, write_json
+from semflow.core.resume import newest_state, save_state
 from semflow.training.state import TrainingState
 
 SECONDS_VARIABLE = "SEMFLOW_CHECKPOINT_SECONDS"
 DEFAULT_SECONDS = 60.0
-KEPT = 2
-LATEST = "latest.json"
 
 
 class Checkpoints:
-    """A folder of training states, of which the newest sound one counts.
-
-    `latest.json` names the newest; a state is renamed into place before it is named there, so a
-    kill at any moment leaves a state that can be read.
+    """States of one training in a folder, of which the newest sound one counts.
 
     Args:
-        folder: a scratch folder.
+        folder: The run's own.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seconds = _seconds_between()
+        self._seconds = seconds_between()
         self._saved_at = time.monotonic()
 
     @property
@@ -41,44 +36,18 @@ class Checkpoints:
         return time.monotonic() - self._saved_at >= self._seconds
 
     def save(self, state: TrainingState, accelerator: Accelerator) -> None:
-        """Writes a state, then names it as the latest, then deletes the oldest.
-
-        All processes must call it; the main one writes.
-        """
+        """Writes a state; all processes must call it, the main one writes."""
         values = state.to_dict()
         if accelerator.is_main_process:
-            self._write(state.step, values)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_state(self._folder, state.step, lambda path: torch.save(values, path))
         self._saved_at = time.monotonic()
 
-    def _write(self, step: int, values: dict[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{step:08d}.pt"
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        digest = sha256_of(partial)
-        partial.replace(path)
-        write_json(self._folder / LATEST, {"file": path.name, "sha256": digest})
-        for old in sorted(self._folder.glob("*.pt"))[:-KEPT]:
-            old.unlink()
-
     def restore(self, state: TrainingState) -> None:
-        """Brings a new state to where the latest one was; leaves it as it is where none exists.
-
-        Raises:
-            UserError: a state is there but altered.
-        """
-        if not (self._folder / LATEST).exists():
-            return
-        latest = read_json(self._folder / LATEST)
-        path = self._folder / latest["file"]
-        if not path.is_file() or sha256_of(path) != latest["sha256"]:
-            raise UserError(
-                f"{path} is missing or was altered; delete {self._folder} to train from the start"
-            )
-        state.load_dict(read_state(path))
+        """Brings a new state to where the newest sound one was; without one it stays as it is."""
+        path = newest_state(self._folder)
+        if path is not None:
+            state.load_dict(read_state(path))
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -88,7 +57,12 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _seconds_between() -> float:
+def seconds_between() -> float:
+    """Seconds between two saved states.
+
+    Raises:
+        UserError: The variable holds no number of seconds.
+    """
     value = os.environ.get(SECONDS_VARIABLE, "")
     try:
         seconds = float(value or DEFAULT_SECONDS)

@@ -1,26 +1,21 @@
-"""What training runs on, what made its result, and where it leaves what is unfinished."""
+"""What training runs on: processes, devices, precision and micro-batches."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 
 from semflow.core.errors import UserError
-from semflow.core.provenance import Provenance, processor, provenance_of
-from semflow.core.scratch import held, scratch_path
+from semflow.core.provenance import processor
 from semflow.training.fsdp import shard_where_asked
-from semflow.training.schema import TrainParams
+from semflow.training.schema import OptimiserParams
 
 MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
 
-def new_accelerator(params: TrainParams) -> Accelerator:
+def new_accelerator(params: OptimiserParams) -> Accelerator:
     """The processes and devices that the environment gives.
 
     Raises:
@@ -33,19 +28,14 @@ def new_accelerator(params: TrainParams) -> Accelerator:
     return accelerator
 
 
-def training_provenance(
-    parameters: dict[str, Any], inputs: Iterable[Path], accelerator: Accelerator
-) -> Provenance:
-    """What a trained model's bytes follow from.
+def training_hardware(accelerator: Accelerator, batch_size: int) -> dict[str, str | int]:
+    """What a trained model's bytes depend on beside parameters, inputs and code.
 
     Args:
-        parameters: those that the stage declares in dvc.yaml; others would change the bytes of a
-            result that DVC holds to be the same.
-        inputs: shard folders and model folders.
-        accelerator: of the run.
+        accelerator: Of the run.
+        batch_size: Samples of a step over all processes.
     """
-    batch_size = parameters["train"]["batch_size"]
-    hardware: dict[str, str | int] = {
+    return {
         "processor": processor(),
         "device": _device_name(accelerator),
         "threads": torch.get_num_threads(),
@@ -54,7 +44,6 @@ def training_provenance(
         "micro_batch": micro_batch(batch_size, accelerator.num_processes),
         "mixed_precision": accelerator.mixed_precision,
     }
-    return provenance_of(parameters, inputs, hardware)
 
 
 def micro_batch(batch_size: int, num_processes: int) -> int:
@@ -84,31 +73,6 @@ def micro_batch(batch_size: int, num_processes: int) -> int:
             f"{MICRO_BATCH} {part} does not divide the {share} samples of one process; change it"
         )
     return part
-
-
-@contextmanager
-def working_folder(
-    stage: str, dataset: str, provenance: Provenance, accelerator: Accelerator
-) -> Iterator[Path]:
-    """The scratch folder of a run, held by its main process and removed once the block ends well.
-
-    Args:
-        stage: name of the stage.
-        dataset: name of the data set.
-        provenance: of the result; another one is another folder.
-        accelerator: of the run.
-
-    Raises:
-        UserError: another run with the same provenance is at work.
-    """
-    folder = scratch_path(stage, dataset, provenance.fingerprint())
-    if not accelerator.is_main_process:
-        accelerator.wait_for_everyone()
-        yield folder
-        return
-    with held(folder):
-        accelerator.wait_for_everyone()
-        yield folder
 
 
 def _device_name(accelerator: Accelerator) -> str:

@@ -1,113 +1,160 @@
-"""Training the velocity field: from a backbone and cached latents to a two-way checkpoint."""
+"""Training the flow: from a backbone and cached latents to a two-way checkpoint."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from semflow.core.files import whole_folder, write_json
+from semflow.core.logs import TrainingLog, log_folder
 from semflow.core.provenance import PROVENANCE
+from semflow.core.resume import resumable
+from semflow.formulations.registry import FORMULATIONS
+from semflow.formulations.schema import FlowParams
+from semflow.networks.anchors import unit_range_anchors
 from semflow.networks.encoding import Autoencoder
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
+from semflow.networks.velocity import with_channels
 from semflow.pipeline import SemFlowPipeline
-from semflow.pseudo_masks.palette import Palette, make_palette
-from semflow.schema import DatasetParams
+from semflow.pseudo_masks.coloring import MEMBER, palette_of
+from semflow.pseudo_masks.noise import Noise
+from semflow.pseudo_masks.palette import Palette
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.environment import new_accelerator, training_provenance, working_folder
+from semflow.training.environment import new_accelerator, training_hardware
 from semflow.training.grid import SampleGrid
-from semflow.training.inputs import TrainingInputs, open_masks, open_training_samples
-from semflow.training.logs import TrainingLog, log_folder
-from semflow.training.loop import Progress, optimise
+from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_split
+from semflow.training.loop import LossOf, Progress, optimise
 from semflow.training.loss import end_points, flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
-from semflow.training.schema import FlowParams
+from semflow.training.stage import TrainStage
 
-PARAMETERS: dict[str, Any] = {
-    "flow": True,
-    "inference": True,
-    "palette": True,
-    "shards": {"image_size"},
-    "train": True,
-}
-"""What the stage reads of a data set's block; dvc.yaml declares the same."""
 STATISTICS_BATCH = 64
 
 
-def train_flow(
-    inputs: TrainingInputs, mask_latents: Path, params: DatasetParams, out: Path
-) -> None:
-    """Trains and saves a SemFlowPipeline.
+def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
+    """Trains and saves a SemFlowPipeline; a killed run goes on where it was.
 
     Args:
-        inputs: shards, latents, autoencoder and backbone.
-        mask_latents: mask latent shards of the same samples; none where masks are encoded online.
-        params: the data set's block.
-        out: receives the checkpoint, whole or not at all.
+        inputs: Shards, latents, autoencoder and backbone.
+        params: What the stage reads of the data set's block.
+        out: Receives the checkpoint, whole or not at all.
 
     Raises:
-        UserError: a bad shard, or a loss that is not finite.
+        UserError: A bad shard, or a loss that is not finite.
     """
     accelerator = new_accelerator(params.train)
-    palette = make_palette(params.palette, len(inputs.classes().names))
-    masks = open_masks(inputs, mask_latents, palette)
-    samples = open_training_samples(inputs, params.train.seed, masks)
-    parameters = params.model_dump(mode="json", include=PARAMETERS)
-    provenance = training_provenance(parameters, [*inputs.folders(), mask_latents], accelerator)
-    pipeline = new_pipeline(params, inputs, palette, samples)
+    parameters = params.model_dump(mode="json")
+    hardware = training_hardware(accelerator, params.train.batch_size)
+    palette, noise, samples = open_samples(inputs, params)
+    pipeline = new_pipeline(inputs, params, palette, noise, samples)
     # What is trained may be cut into shards; the pipeline itself stays whole, to be saved.
     trained = copy.deepcopy(pipeline).to(accelerator.device)
     trained.unet.train()
-
-    def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        """Eq. 10 and the anchors' term."""
-        losses = flow_losses(model, trained.vae, trained.statistics, palette, batch, params.flow)
-        return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
-
     val = ShardFolder(read_manifest(inputs.pixels / "val"))
     grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
     progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
-    with working_folder("train", inputs.dataset, provenance, accelerator) as scratch:
-        checkpoints = Checkpoints(scratch)
+    with resumable(
+        "train", inputs.dataset, parameters, inputs.folders(), accelerator, hardware
+    ) as work:
         weights = optimise(
-            trained.field, loss_of, samples, params.train, accelerator, progress, checkpoints
+            trained.field,
+            loss_of(trained, params.flow),
+            samples,
+            params.train,
+            accelerator,
+            progress,
+            Checkpoints(work.folder),
         )
         if accelerator.is_main_process:
             pipeline.field.load_state_dict(weights)
             with whole_folder(out) as folder:
                 pipeline.save_pretrained(folder)
-                write_json(folder / PROVENANCE, provenance.as_json())
+                write_json(folder / PROVENANCE, work.provenance.as_json())
+
+
+def open_samples(inputs: FlowInputs, params: TrainStage) -> tuple[Palette, Noise, TrainingSamples]:
+    """The palette of the pseudo-masks, their noise, and the train split by position.
+
+    Raises:
+        UserError: The bad tar and the command that rebuilds it, or noise that changes classes.
+    """
+    pseudo_masks = open_split(inputs.dataset, "pseudo_masks", inputs.pseudo_masks)
+    palette = palette_of(pseudo_masks)
+    noise = Noise.checked(params.noise, palette.anchors)
+    samples = TrainingSamples(
+        ShardFolder(pseudo_masks),
+        MEMBER,
+        open_latents(inputs.dataset, "image_latents", inputs.image_latents, pseudo_masks),
+        open_masks(inputs, pseudo_masks, noise),
+        inputs.classes().mirrored,
+        params.train.seed,
+        FORMULATIONS[params.flow.formulation].draws_noise,
+    )
+    return palette, noise, samples
+
+
+def loss_of(pipeline: SemFlowPipeline, params: FlowParams) -> LossOf:
+    """The loss of a batch for the network of a checkpoint, which lies on its device."""
+    anchors = unit_range_anchors(pipeline.palette.anchors).to(pipeline.device)
+
+    def losses_of(network: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
+        """Eq. 10 and the anchors' term."""
+        losses = flow_losses(
+            network,
+            pipeline.formulation,
+            pipeline.vae,
+            pipeline.statistics,
+            anchors,
+            pipeline.noise.amplitude,
+            batch,
+            params,
+        )
+        return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
+
+    return losses_of
 
 
 def new_pipeline(
-    params: DatasetParams, inputs: TrainingInputs, palette: Palette, samples: TrainingSamples
+    inputs: FlowInputs,
+    params: TrainStage,
+    palette: Palette,
+    noise: Noise,
+    samples: TrainingSamples,
 ) -> SemFlowPipeline:
     """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
     classes = inputs.classes()
+    formulation = FORMULATIONS[params.flow.formulation]
     autoencoder = load_autoencoder(inputs.autoencoder)
+    channels = autoencoder.config.latent_channels
+    unet = with_channels(
+        load_unet(inputs.backbone / "unet"),
+        formulation.in_channels(channels),
+        formulation.out_channels(channels),
+    )
     return SemFlowPipeline(
         vae=autoencoder,
-        unet=load_unet(inputs.backbone / "unet"),
+        unet=unet,
         null_prompt=load_null_prompt(inputs.backbone / "null_prompt"),
+        statistics=first_statistics(samples, autoencoder, noise.amplitude, params.flow),
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
-        statistics=first_statistics(samples, autoencoder, palette.amplitude, params.flow),
-        amplitude=palette.amplitude,
-        noise_cell=palette.grain.cell,
-        noise_share=palette.grain.share,
+        amplitude=noise.amplitude,
+        noise_cell=noise.cell,
+        noise_share=noise.share,
         class_names=list(classes.names),
         class_colors=[list(color) for color in classes.colors],
-        image_size=list(params.shards.image_size),
+        image_size=list(read_manifest(inputs.pixels / "train").about["image_size"]),
         segment_steps=params.inference.segment_steps,
         synthesize_steps=params.inference.synthesize_steps,
         solver=params.inference.solver,
+        formulation=formulation.name,
     )
 
 

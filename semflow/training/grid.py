@@ -11,8 +11,8 @@ from PIL import Image
 from semflow.core.pictures import color_table, picture_grid
 from semflow.core.seeds import spread
 from semflow.pipeline import SemFlowPipeline
-from semflow.pseudo_masks.noise import draw_noise
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 GRID_SAMPLES = 8
 
@@ -37,13 +37,12 @@ class SampleGrid:
         """
         pipeline = self._pipeline
         colors = color_table(pipeline.config.class_colors)
-        device = pipeline.device
-        images = torch.from_numpy(np.stack(self._images)).to(device)
-        masks = torch.from_numpy(pipeline.palette.colorize(np.stack(self._labels))).to(device)
-        grain = pipeline.palette.grain
-        noise = draw_noise(range(len(masks)), masks.shape[1:3], 0, grain).to(device)
-        segmented = pipeline.segment_batch(images).cpu().numpy()
-        synthesized = pipeline.synthesize_batch(masks, noise).cpu().numpy()
+        images = torch.from_numpy(np.stack(self._images)).to(pipeline.device)
+        labels = torch.from_numpy(np.stack(self._labels)).to(pipeline.device)
+        x_1 = pipeline.encode_label(labels, pipeline.draw_noise(range(len(labels)), 0))
+        scores = pipeline.class_scores(pipeline.to_mask(pipeline.encode_image(images)))
+        segmented = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
+        synthesized = pipeline.decode_pixels(pipeline.to_image(x_1)).cpu().numpy()
         rows = [
             self._images,
             [colors[label] for label in self._labels],

@@ -7,25 +7,25 @@ from pathlib import Path
 
 from semflow.core.errors import UserError
 from semflow.core.labels import ClassTable, class_table
-from semflow.pseudo_masks.palette import Palette
+from semflow.pseudo_masks.coloring import palette_of
+from semflow.pseudo_masks.noise import Noise
 from semflow.shards.manifest import Manifest, read_manifest, same_keys, verify_shards
-from semflow.shards.tar import ShardFolder
-from semflow.training.masks import Masks, MomentMasks, OnlineMasks, VariantMasks
-from semflow.training.samples import TrainingSamples
+from semflow.shards.reading import ShardFolder
+from semflow.training.samples import MaskSource, MomentMasks, OnlineMasks, VariantMasks
 
 SPLIT = "train"
 
 
 @dataclass(frozen=True)
-class TrainingInputs:
-    """What a model is trained from.
+class ModelInputs:
+    """What any model of a data set is trained from.
 
     Args:
-        dataset: its name, for logs and for the commands in errors.
-        pixels: pixel shards, a folder for each split.
-        image_latents: of the same samples.
-        autoencoder: folder of the one that made them.
-        backbone: folder with `unet/` and `null_prompt/`.
+        dataset: Its name, for logs and for the commands in errors.
+        pixels: Pixel shards, a folder for each split.
+        image_latents: Latents of the same samples.
+        autoencoder: Folder of the autoencoder that made them.
+        backbone: Folder with `unet/` and `null_prompt/`.
     """
 
     dataset: str
@@ -43,51 +43,73 @@ class TrainingInputs:
         return class_table(read_manifest(self.pixels / SPLIT).about["classes"])
 
 
-def open_training_samples(inputs: TrainingInputs, seed: int, masks: Masks) -> TrainingSamples:
-    """The train split with its image latents.
+@dataclass(frozen=True)
+class FlowInputs(ModelInputs):
+    """What the flow is trained from.
 
     Args:
-        inputs: shards and latents.
-        seed: of order and draws.
-        masks: where the mask end of a sample comes from.
+        pseudo_masks: Pseudo-mask shards of the same samples.
+        mask_latents: Mask latent shards of the same samples; empty where masks are encoded online.
+    """
+
+    pseudo_masks: Path
+    mask_latents: Path
+
+    def folders(self) -> list[Path]:
+        """All of them."""
+        return [*super().folders(), self.pseudo_masks, self.mask_latents]
+
+
+def open_split(dataset: str, stage: str, folder: Path) -> Manifest:
+    """The train split of a stage's output, every tar compared with its checksum.
+
+    Args:
+        dataset: Its name, for the command in errors.
+        stage: Name of the stage that made the folder.
+        folder: Holds a folder for each split.
 
     Raises:
-        UserError: naming the bad tar and the command that rebuilds it.
+        UserError: The bad tar and the command that rebuilds it.
     """
-    pixels = read_manifest(inputs.pixels / SPLIT)
-    verify_shards(pixels, f"dvc repro -f shards@{inputs.dataset}")
-    latents = _same_samples(inputs.dataset, "image_latents", pixels, inputs.image_latents)
-    mirrored = inputs.classes().mirrored
-    return TrainingSamples(ShardFolder(pixels), ShardFolder(latents), masks, mirrored, seed)
+    manifest = read_manifest(folder / SPLIT)
+    verify_shards(manifest, f"dvc repro -f {stage}@{dataset}")
+    return manifest
 
 
-def open_masks(inputs: TrainingInputs, mask_latents: Path, palette: Palette) -> Masks:
+def open_latents(dataset: str, stage: str, folder: Path, labels: Manifest) -> ShardFolder:
+    """The train split of a stage that encodes, which must hold the samples of the labels.
+
+    Args:
+        dataset: Its name, for the command in errors.
+        stage: Name of the stage that made the folder.
+        folder: Holds a folder for each split.
+        labels: Shards with the labels of the same samples.
+
+    Raises:
+        UserError: A bad tar, or other samples; and the command that rebuilds the folder.
+    """
+    manifest = open_split(dataset, stage, folder)
+    if not same_keys(labels, manifest):
+        rebuild = f"dvc repro -f {stage}@{dataset}"
+        raise UserError(f"{folder} holds other samples than {labels.folder.parent}; run: {rebuild}")
+    return ShardFolder(manifest)
+
+
+def open_masks(inputs: FlowInputs, pseudo_masks: Manifest, noise: Noise) -> MaskSource:
     """Where mask ends come from, as the mask latents' manifest says.
 
     Args:
-        inputs: shards of the same samples.
-        mask_latents: mask latent shards.
-        palette: colours and perturbs labels where masks are encoded online.
+        inputs: The flow's.
+        pseudo_masks: The opened train split of the pseudo-masks.
+        noise: Perturbs pseudo-masks where they are encoded online.
 
     Raises:
-        UserError: naming the bad tar and the command that rebuilds it.
+        UserError: The bad tar and the command that rebuilds it.
     """
-    about = read_manifest(mask_latents / SPLIT).about
+    about = read_manifest(inputs.mask_latents / SPLIT).about
     if about["mask_noise"] == "online":
-        return OnlineMasks(palette)
-    pixels = read_manifest(inputs.pixels / SPLIT)
-    manifest = _same_samples(inputs.dataset, "mask_latents", pixels, mask_latents)
-    folder = ShardFolder(manifest)
+        return OnlineMasks(palette_of(pseudo_masks).color_table(), noise)
+    latents = open_latents(inputs.dataset, "mask_latents", inputs.mask_latents, pseudo_masks)
     if about["mask_noise"] == "variants":
-        return VariantMasks(folder, about["draws"])
-    return MomentMasks(folder)
-
-
-def _same_samples(dataset: str, stage: str, pixels: Manifest, latents: Path) -> Manifest:
-    rebuild = f"dvc repro -f {stage}@{dataset}"
-    manifest = read_manifest(latents / SPLIT)
-    verify_shards(manifest, rebuild)
-    if not same_keys(pixels, manifest):
-        others = pixels.folder.parent
-        raise UserError(f"{latents} holds other samples than {others}; run: {rebuild}")
-    return manifest
+        return VariantMasks(latents, about["draws"])
+    return MomentMasks(latents)

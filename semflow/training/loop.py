@@ -224,7 +224,7 @@ def _check_finite(
 ) -> None:
     if math.isfinite(float(loss.detach())):
         return
-    keys = [samples.pixels.key(int(index)) for index in batch["index"]]
+    keys = [samples.key(int(index)) for index in batch["index"]]
     shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
     raise UserError(
         f"the loss is {float(loss.detach())} at step {state.step + 1}, "

@@ -9,14 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semflow.core.labels import IGNORE_INDEX
-from semflow.flow.paths import draw_t, mask_estimate, path_sample
+from semflow.formulations.protocol import Draw, Formulation
+from semflow.formulations.schema import FlowParams
 from semflow.networks.anchors import anchor_distances
 from semflow.networks.encoding import Autoencoder, decode, encode, latents_from_moments
 from semflow.networks.statistics import LatentStatistics
 from semflow.pseudo_masks.noise import perturb
-from semflow.pseudo_masks.palette import Palette
 from semflow.training.samples import TrainingSample
-from semflow.training.schema import FlowParams
 
 
 class Losses(NamedTuple):
@@ -29,47 +28,63 @@ class Losses(NamedTuple):
 
 def flow_losses(
     field: nn.Module,
+    formulation: Formulation,
     autoencoder: Autoencoder,
     statistics: LatentStatistics | None,
-    palette: Palette,
+    anchors: Tensor,
+    amplitude: float,
     batch: TrainingSample,
     params: FlowParams,
 ) -> Losses:
     """Both terms on one batch.
 
     Args:
-        field: v(x, t) or its distributed wrapper.
-        autoencoder: encodes the perturbed pseudo-masks and decodes the one-step estimate.
-        statistics: what the field is preconditioned by, if anything.
-        palette: whose anchors and amplitude hold.
-        batch: on the field's device.
-        params: weights and draws.
+        field: The network or its distributed wrapper.
+        formulation: What it is asked, and what it should answer.
+        autoencoder: Encodes the perturbed pseudo-masks and decodes the one-step estimate.
+        statistics: What the field is preconditioned by, if anything.
+        anchors: (K, 3) in [-1, 1].
+        amplitude: beta of Eq. 14, grey levels.
+        batch: On the field's device.
+        params: Weights and draws.
     """
-    x_0, x_1 = end_points(autoencoder, batch, params.posterior, palette.amplitude)
-    path = path_sample(x_0, x_1, draw_t(batch["uniform"], params))
-    velocity = field(path.x_t, path.t)
-    error = velocity - path.velocity
+    x_0, x_1 = end_points(autoencoder, batch, params.posterior, amplitude)
+    draw = formulation.draw(x_0, x_1, batch.get("noise"), batch["uniform"], params)
+    output = field(draw.x_t, draw.t)
+    error = output - draw.target
     if statistics is not None and params.preconditioning is not None:
-        scale = statistics.on_path(path.t).residual ** params.preconditioning.loss_power
+        scale = statistics.on_path(draw.t).residual ** params.preconditioning.loss_power
         error = error / scale[:, :, None, None]
-    squared = error.square()
+    squared = error.square() * draw.weight[:, None, None, None]
     if params.ignored == "masked":
-        squared = squared * class_share(batch["label"], (path.x_t.shape[2], path.x_t.shape[3]))
+        squared = squared * class_share(batch["label"], (x_0.shape[2], x_0.shape[3]))
     velocity_loss = squared.mean()
-    anchor_loss = velocity_loss.new_zeros(())
-    at_image = path.t == 0
-    if params.anchor_loss_weight > 0 and bool(at_image.any()):
-        # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
-        estimate = decode(autoencoder, mask_estimate(path.x_t, velocity, path.t)[at_image])
-        anchors = palette.anchor_tensor().to(estimate.device)
-        losses = anchor_cross_entropy(
-            estimate, batch["label"][at_image], anchors, params.anchor_temperature
-        )
-        # By the expected number of samples with t = 0 and not by that of this batch: then the loss
-        # of a batch is the mean over its parts, however processes share it.
-        anchor_loss = losses.sum() / (len(path.t) * params.probability_at_image)
+    anchor_loss = _anchor_loss(formulation, autoencoder, anchors, draw, output, batch, params)
     total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
     return Losses(total, velocity_loss.detach(), anchor_loss.detach())
+
+
+def _anchor_loss(
+    formulation: Formulation,
+    autoencoder: Autoencoder,
+    anchors: Tensor,
+    draw: Draw,
+    output: Tensor,
+    batch: TrainingSample,
+    params: FlowParams,
+) -> Tensor:
+    """Cross-entropy of the decoded one-step estimates from t = 0; 0 where none is asked."""
+    at_image = draw.t == 0
+    if params.anchor_loss_weight == 0 or not bool(at_image.any()):
+        return output.new_zeros(())
+    # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
+    estimate = decode(autoencoder, formulation.mask_estimate(draw, output)[at_image])
+    losses = anchor_cross_entropy(
+        estimate, batch["label"][at_image], anchors, params.anchor_temperature
+    )
+    # By the expected number of samples with t = 0 and not by that of this batch: then the loss of
+    # a batch is the mean over its parts, however processes share it.
+    return losses.sum() / (len(draw.t) * params.probability_at_image)
 
 
 @torch.no_grad()

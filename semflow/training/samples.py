@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from semflow.core.labels import mirror
 from semflow.core.seeds import draws_at, sample_at
-from semflow.shards.tar import ShardFolder, array_from, png_pixels
-from semflow.training.masks import Masks
+from semflow.pseudo_masks.noise import Noise
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import array_from, png_pixels
+
+Pixels = NDArray[np.uint8]
 
 
 class TrainingSample(TypedDict):
     """One sample, or a batch of them with a leading dimension N.
 
-    index: () int64, the sample's position in its shard folder, for messages.
-    moments: (2C, h, w) float32, the image's posterior mean and log variance.
+    index: () int64, position of the sample in its shard folder, for messages.
+    moments: (2C, h, w) float32, posterior mean and log variance of the image.
     moments_noise: (C, h, w) float32 standard normal.
     label: (H, W) int64 ids.
     uniform: () float32 in [0, 1), what t is drawn from.
     pseudo_mask, mask_noise: (3, H, W) float32 in [-1, 1], where masks are encoded online.
     x_1: (C, h, w) float32, mask latents, where they are cached.
+    noise: (C, h, w) float32 standard normal, where the formulation draws it.
     """
 
     index: Tensor
@@ -36,6 +41,88 @@ class TrainingSample(TypedDict):
     pseudo_mask: NotRequired[Tensor]
     mask_noise: NotRequired[Tensor]
     x_1: NotRequired[Tensor]
+    noise: NotRequired[Tensor]
+
+
+class MaskSource(Protocol):
+    """Where a sample's mask end comes from."""
+
+    def draw(
+        self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """The tensors that say what x_1 is.
+
+        Args:
+            index: Position of the sample in its shard folder.
+            flip: Whether the sample is mirrored.
+            label: (H, W) ids, mirrored already.
+            draws: Generator of the sample's position in the training order.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NoMasks:
+    """For a model that learns from labels alone."""
+
+    def draw(
+        self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class OnlineMasks:
+    """The pseudo-mask and its noise, new at every position; to be encoded by the loss.
+
+    Args:
+        colors: (256, 3) uint8, the palette of the pseudo-masks by label id.
+        noise: Perturbs them.
+    """
+
+    colors: Pixels
+    noise: Noise
+
+    def draw(
+        self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """`pseudo_mask` and `mask_noise`, (3, H, W) float32."""
+        pseudo_mask = self.colors[label].astype(np.float32) / 127.5 - 1
+        return {
+            "pseudo_mask": torch.from_numpy(pseudo_mask).permute(2, 0, 1),
+            "mask_noise": torch.from_numpy(self.noise.draw(draws, label.shape)),
+        }
+
+
+@dataclass(frozen=True)
+class VariantMasks:
+    """One of the stored draws."""
+
+    latents: ShardFolder
+    count: int
+
+    def draw(
+        self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """`x_1`, (C, h, w) float32."""
+        name = f"{'mirrored' if flip else 'plain'}{draws.integers(self.count)}.npy"
+        return {"x_1": torch.from_numpy(_array(self.latents, index, name))}
+
+
+@dataclass(frozen=True)
+class MomentMasks:
+    """A normal draw with the stored mean and standard deviation."""
+
+    latents: ShardFolder
+
+    def draw(
+        self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """`x_1`, (C, h, w) float32."""
+        mean, deviation = _array(self.latents, index, "mirrored.npy" if flip else "plain.npy")
+        normal = draws.standard_normal(mean.shape, dtype=np.float32)
+        return {"x_1": torch.from_numpy(mean + deviation * normal)}
 
 
 @dataclass(frozen=True)
@@ -43,39 +130,54 @@ class TrainingSamples(Dataset[TrainingSample]):
     """Samples by their position in the endless training order.
 
     Args:
-        pixels: pixel shards of the train split.
-        latents: image latent shards of the same samples in the same order.
-        masks: where the mask end comes from.
-        mirrored: class ids after a left-right flip.
-        seed: of order and draws.
+        labels: Shards of the train split that hold labels: pixel shards, or pseudo-masks.
+        label_member: Extension of the label in them.
+        latents: Image latent shards of the same samples in the same order.
+        masks: Where mask ends come from.
+        mirrored: Class ids after a left-right flip.
+        seed: Base seed of order and draws.
+        draws_noise: Whether samples carry `noise`.
     """
 
-    pixels: ShardFolder
+    labels: ShardFolder
+    label_member: str
     latents: ShardFolder
-    masks: Masks
+    masks: MaskSource
     mirrored: tuple[int, ...]
     seed: int
+    draws_noise: bool = False
 
     def __getitem__(self, position: int) -> TrainingSample:
         """The sample at a position; every draw comes from (seed, position)."""
-        index = sample_at(self.seed, position, len(self.pixels))
+        index = sample_at(self.seed, position, len(self.latents))
         draws = draws_at(self.seed, position)
         flip = bool(draws.integers(2))
-        moments = array_from(
-            self.latents.read(index, "mirrored.npy" if flip else "moments.npy")
-        ).astype(np.float32)
-        label = png_pixels(self.pixels.read(index, "label.png"))
+        moments = _array(self.latents, index, "mirrored.npy" if flip else "moments.npy")
+        label = png_pixels(self.labels.read(index, self.label_member))
         if flip:
             label = mirror(label, self.mirrored)
         channels, height, width = moments.shape
-        moments_noise = draws.standard_normal((channels // 2, height, width), dtype=np.float32)
+        latent_shape = (channels // 2, height, width)
+        moments_noise = draws.standard_normal(latent_shape, dtype=np.float32)
         uniform = draws.random(dtype=np.float32)
-        return TrainingSample(
+        sample = TrainingSample(
             index=torch.tensor(index),
             moments=torch.from_numpy(moments),
             moments_noise=torch.from_numpy(moments_noise),
             label=torch.from_numpy(label.astype(np.int64)),
             uniform=torch.tensor(uniform),
-            # Drawn last: how many numbers the masks take changes no other draw.
+            # Drawn late: how many numbers the masks take changes no other draw.
             **self.masks.draw(index, flip, label, draws),  # type: ignore[typeddict-item]
         )
+        if self.draws_noise:
+            noise = draws.standard_normal(latent_shape, dtype=np.float32)
+            sample["noise"] = torch.from_numpy(noise)
+        return sample
+
+    def key(self, index: int) -> str:
+        """Key of the sample at a position of the shard folder."""
+        return self.latents.key(index)
+
+
+def _array(folder: ShardFolder, index: int, name: str) -> NDArray[np.float32]:
+    return array_from(folder.read(index, name)).astype(np.float32)

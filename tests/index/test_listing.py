@@ -14,7 +14,7 @@ from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.index.checking import LONGEST_KEY, check_key, check_label
 from semflow.index.listing import Reject, read_index
-from semflow.shards.writing import write_shard
+from semflow.shards.tar import write_shard
 
 COUNTS = {"val": 2, "train": 5}
 

@@ -16,7 +16,8 @@ from semflow.core.errors import UserError
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import to_unit_range
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder, array_from, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import array_from, png_pixels
 
 SIDE = SIZE // PATCH
 

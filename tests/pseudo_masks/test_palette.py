@@ -14,13 +14,8 @@ from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
 from semflow.networks.anchors import anchor_distances, nearest_anchor
 from semflow.pseudo_masks.noise import perturb
-from semflow.pseudo_masks.palette import (
-    Palette,
-    base_k_anchors,
-    largest_amplitude,
-    make_palette,
-    spread_anchors,
-)
+from semflow.pseudo_masks.palette import Palette, base_k_anchors, make_palette, spread_anchors
+from semflow.pseudo_masks.noise import largest_amplitude
 from semflow.pseudo_masks.schema import BaseKPalette, SpreadPalette
 
 CORNERS = {(r, g, b) for r in (0, 255) for g in (0, 255) for b in (0, 255)}

@@ -21,7 +21,8 @@ from semflow.pseudo_masks.palette import Palette, make_palette
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.resizing import resize, whole
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 TRAINING = {"image.png", "label.png", "pseudo_mask.png", "json"}
 MEMBERS = {"train": TRAINING, "val": TRAINING | {"native_label.png"}}

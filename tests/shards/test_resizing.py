@@ -12,7 +12,8 @@ from semflow.pseudo_masks.palette import make_palette
 from semflow.shards.manifest import read_manifest
 from semflow.shards.resizing import Window, random_window, resize, whole, windows
 from semflow.shards.schema import CropParams, ShardParams
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 SIDE = st.integers(1, 40)
 

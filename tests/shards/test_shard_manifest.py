@@ -11,7 +11,7 @@ from support.tiny_data import cut_short, flip_a_byte
 
 from semflow.core.errors import UserError
 from semflow.shards.manifest import read_manifest, same_keys, verify_shards, write_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
 
 REBUILD = "dvc repro -f shards@earth"
 

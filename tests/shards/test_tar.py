@@ -12,7 +12,8 @@ from support.tiny import TinyDataset, shard_folder
 from support.tiny_data import TRAIN_SAMPLES
 
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder, array_bytes, array_from, batches, png_bytes, png_pixels
+from semflow.shards.reading import ShardFolder, batches
+from semflow.shards.tar import array_bytes, array_from, png_bytes, png_pixels
 
 MEMBERS = ("image.png", "label.png", "pseudo_mask.png", "json")
 

@@ -1,1 +1,1 @@
-"""What several tests stand on: small data, small networks, and programs that run in processes of their own."""
+"""What several tests stand on: small data and networks, and programs run in processes."""

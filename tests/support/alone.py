@@ -1,7 +1,7 @@
 """One stage of the tiny data set in a process of its own, slowly, so that it can be killed.
 
-Run as `python tests/support/alone.py STAGE ROOT DELAY`: ROOT holds what comes before, DELAY is in seconds,
-for every sample read or batch encoded.
+Run as `python tests/support/alone.py STAGE ROOT DELAY`: ROOT holds what comes before, DELAY is in
+seconds, for every sample read or batch encoded.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
-from semflow.core.scratch import held
+from semflow.core.resume import held
 from semflow.index.listing import read_index
 from support.closure import ROOT
 from support.tiny_data import (
-    CLASSES,
-    PALETTE,
     SHAPE,
     TRAIN_SAMPLES,
     VAL_SAMPLES,
@@ -80,18 +78,14 @@ def _index(root: Path, delay: float) -> None:
 
 
 def _shards(root: Path, delay: float) -> None:
-    from semflow.pseudo_masks.palette import make_palette
-
-    palette = make_palette(PALETTE, len(CLASSES.names))
-    index, reader = read_index(root / "index"), _reader(root, delay)
-    pixels_of(index, reader, palette, SHAPE, root / "shards", root / "digests.json")
+    pixels_of(read_index(root / "index"), _reader(root, delay), SHAPE, root / "shards")
 
 
 def _latents(root: Path, delay: float) -> None:
     import torch
     from accelerate import Accelerator
 
-    from semflow.latents.image_latents import LatentWork, write_image_latents
+    from semflow.image_latents.encode_images import write_image_latents
     from semflow.networks.autoencoder import PatchAutoencoder
     from support.tiny import lossless_autoencoder
 
@@ -108,10 +102,9 @@ def _latents(root: Path, delay: float) -> None:
     sys.stdout.write(f"rank {accelerator.process_index} of {accelerator.num_processes}\n")
     sys.stdout.flush()
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
-    work = LatentWork("earth", root / "shards", root / "digests.json", autoencoder, batch_size=4)
-    scratch = root / "latents.scratch"
+    scratch, out = root / "latents.scratch", root / "latents"
     with held(scratch) if accelerator.is_main_process else nullcontext():
-        write_image_latents(work, scratch, root / "latents", accelerator)
+        write_image_latents("earth", root / "shards", autoencoder, 4, scratch, out, accelerator)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("semflow", "stages", "flows")
+PACKAGES = ("semflow", "stages", "flows", "tools", "bench")
 
 
 def source_of(module: str) -> Path | None:
@@ -45,3 +45,14 @@ def closure(module: str) -> set[Path]:
         waiting += [".".join(name.split(".")[:i]) for i in range(1, name.count(".") + 1)]
     # Empty package files hold nothing that could change a result.
     return {path for path in found if (ROOT / path).stat().st_size > 0}
+
+
+def code_of(stage: str) -> set[str]:
+    """The folders and files of code that a stage depends on: whole packages, and top modules."""
+    modules = closure(f"stages.{stage}") - {Path("semflow/__init__.py"), Path("stages/__init__.py")}
+    return {_owner(path).as_posix() for path in modules}
+
+
+def _owner(path: Path) -> Path:
+    """The package of a module of the library, or the module itself."""
+    return Path(*path.parts[:2]) if path.parts[0] == "semflow" and len(path.parts) > 2 else path

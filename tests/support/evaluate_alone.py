@@ -1,7 +1,7 @@
 """Both directions of a tiny checkpoint over random samples, on all processes of a launch.
 
-Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a val split, and where the first
-process writes its figures.
+Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a val split, and where the
+first process writes its figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from semflow.evaluation.samples import choose_samples
 from semflow.evaluation.segmentation import measure_segmentation
 from semflow.evaluation.synthesis import Judges, measure_synthesis
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
 from support.tiny import tiny_params, tiny_pipeline
 
 

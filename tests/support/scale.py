@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.core.scratch import held
+from semflow.core.resume import held
 from semflow.datasets.base import Sample
 from semflow.shards.schema import ShardParams
 from support.tiny_data import CLASSES, PALETTE, index_of, pixels_of, scratch_for
@@ -97,7 +97,7 @@ def _shards(folder: Path, count: int) -> None:
 
 
 def _latents(folder: Path, _count: int) -> None:
-    from semflow.latents.image_latents import LatentWork, write_image_latents
+    from semflow.image_latents.encode_images import LatentWork, write_image_latents
     from support.tiny import Alone
 
     stub: Any = StubAutoencoder()

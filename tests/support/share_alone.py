@@ -1,7 +1,7 @@
 """A few steps of training by as many processes as launch it, which may share the parameters.
 
-Run as `python tests/support/share_alone.py FOLDER STEPS PRECISION`: takes the steps from the state in
-FOLDER, saving each, and writes the averaged weights to FOLDER/weights.safetensors.
+Run as `python tests/support/share_alone.py FOLDER STEPS PRECISION`: takes the steps from the state
+in FOLDER, saving each, and writes the averaged weights to FOLDER/weights.safetensors.
 """
 
 from __future__ import annotations

@@ -14,24 +14,28 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from semflow.core.scratch import held
+from semflow.core.resume import Alone, held
 from semflow.evaluation.ranks import Team
-from semflow.latents.image_latents import LatentWork, write_image_latents
+from semflow.formulations.schema import PreconditioningParams
+from semflow.image_latents.encode_images import write_image_latents
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.pipeline import SemFlowPipeline
+from semflow.pseudo_masks.coloring import MEMBER
+from semflow.pseudo_masks.noise import Noise
 from semflow.pseudo_masks.palette import make_palette
+from semflow.pseudo_masks.schema import NoiseParams
 from semflow.schema import DatasetParams, read_params
 from semflow.shards.manifest import Manifest, Shard, write_manifest
-from semflow.shards.writing import Record, write_shard
-from semflow.training.inputs import TrainingInputs, open_training_samples
-from semflow.training.masks import OnlineMasks
-from semflow.training.samples import TrainingSample, TrainingSamples
-from semflow.training.schema import PreconditioningParams
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import Record, write_shard
+from semflow.training.inputs import FlowInputs, open_latents, open_split
+from semflow.training.samples import OnlineMasks, TrainingSample, TrainingSamples
+from semflow.training.stage import TrainStage
 from support.closure import ROOT
-from support.tiny_data import BACKBONE, CLASSES, PALETTE, SHAPE, SIZE, scratch_for
+from support.tiny_data import BACKBONE, CLASSES, NOISE, PALETTE, SHAPE, SIZE, scratch_for
 
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost
@@ -43,7 +47,7 @@ class TinyDataset:
 
     index: Path
     shards: Path
-    digests: Path
+    pseudo_masks: Path
     image_latents: Path
 
 
@@ -60,23 +64,10 @@ Command = Callable[..., Result]
 """Runs `semflow ARGUMENTS...` in this process."""
 
 
-@dataclass(frozen=True)
-class Alone:
-    """One process that waits for nobody."""
-
-    process_index: int = 0
-    num_processes: int = 1
-    is_main_process: bool = True
-
-    def wait_for_everyone(self) -> None:
-        pass
-
-
-def latents_of(pixels: Path, digests: Path, autoencoder: Autoencoder, out: Path) -> None:
+def latents_of(pixels: Path, autoencoder: Autoencoder, out: Path) -> None:
     """Writes image latents in batches of four, made in a scratch folder `<out>.scratch`."""
     with held(scratch := scratch_for(out)):
-        work = LatentWork("earth", pixels, digests, autoencoder, batch_size=4)
-        write_image_latents(work, scratch, out, Alone())
+        write_image_latents("earth", pixels, autoencoder, 4, scratch, out, Alone())
 
 
 def shard_folder(
@@ -101,6 +92,7 @@ def tiny_params() -> DatasetParams:
         update={
             "shards": SHAPE,
             "palette": PALETTE,
+            "noise": NOISE,
             "backbone": BACKBONE,
             "flow": earth.flow.model_copy(
                 update={
@@ -162,9 +154,9 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         null_prompt=NullPrompt(tokens=1, width=unet.config.cross_attention_dim),
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
-        amplitude=palette.amplitude,
-        noise_cell=palette.grain.cell,
-        noise_share=palette.grain.share,
+        amplitude=NOISE.amplitude,
+        noise_cell=NOISE.cell,
+        noise_share=NOISE.share,
         class_names=list(CLASSES.names),
         class_colors=[list(color) for color in CLASSES.colors],
         image_size=[SIZE, SIZE],
@@ -191,16 +183,41 @@ def tensors_of(sample: TrainingSample) -> dict[str, Tensor]:
     return cast(dict[str, Tensor], sample)
 
 
-def training_inputs(pixels: Path, latents: Path, models: Path) -> TrainingInputs:
+def flow_inputs(dataset: TinyDataset, models: Path, mask_latents: Path) -> FlowInputs:
     """The tiny data set with the autoencoder and the backbone in a folder."""
-    return TrainingInputs("earth", pixels, latents, models / "autoencoder", models / "backbone")
+    return FlowInputs(
+        "earth",
+        dataset.shards,
+        dataset.image_latents,
+        models / "autoencoder",
+        models / "backbone",
+        dataset.pseudo_masks,
+        mask_latents,
+    )
 
 
-def tiny_samples(params: DatasetParams, pixels: Path, latents: Path) -> TrainingSamples:
+def tiny_samples(params: DatasetParams, dataset: TinyDataset) -> TrainingSamples:
     """The tiny train split, its masks encoded online."""
-    masks = OnlineMasks(make_palette(params.palette, len(CLASSES.names)))
-    inputs = training_inputs(pixels, latents, pixels.parent)
-    return open_training_samples(inputs, params.train.seed, masks)
+    pseudo_masks = open_split("earth", "pseudo_masks", dataset.pseudo_masks)
+    palette = make_palette(params.palette, len(CLASSES.names))
+    return TrainingSamples(
+        ShardFolder(pseudo_masks),
+        MEMBER,
+        open_latents("earth", "image_latents", dataset.image_latents, pseudo_masks),
+        OnlineMasks(palette.color_table(), noise_of(params.noise)),
+        CLASSES.mirrored,
+        params.train.seed,
+    )
+
+
+def train_stage(params: DatasetParams) -> TrainStage:
+    """What the stage `train` reads of a block."""
+    return TrainStage.model_validate(params.model_dump())
+
+
+def noise_of(params: NoiseParams) -> Noise:
+    """The noise of a block, its amplitude unchecked."""
+    return Noise(params.amplitude, params.cell, params.share)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

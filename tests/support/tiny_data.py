@@ -7,23 +7,22 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semflow.core.labels import ClassTable
-from semflow.core.scratch import held
+from semflow.core.resume import held
 from semflow.datasets.base import Reader, Sample, UnreadableSample
 from semflow.datasets.files import map_ids, read_pair
 from semflow.index.checking import write_index
 from semflow.index.listing import Index
 from semflow.networks.schema import ScratchBackbone
-from semflow.pseudo_masks.schema import BaseKPalette, SpreadPalette
+from semflow.pseudo_masks.coloring import ColoringWork, write_pseudo_mask_shards
+from semflow.pseudo_masks.palette import Palette
+from semflow.pseudo_masks.schema import BaseKPalette, NoiseParams, SpreadPalette
+from semflow.shards.pixels import PixelWork, write_pixel_shards
 from semflow.shards.schema import ShardParams
-
-if TYPE_CHECKING:
-    from semflow.pseudo_masks.palette import Palette
 
 SIZE = 16
 TRAIN_SAMPLES = 10
@@ -51,33 +50,28 @@ BACKBONE = ScratchBackbone(
 )
 
 
-def spread_palette(amplitude: float, class_order: Sequence[int] | None = None) -> SpreadPalette:
+def spread_palette(class_order: Sequence[int] | None = None) -> SpreadPalette:
     """Parameters of the palette of far colours, in their own order where none is given."""
     return SpreadPalette(
         scheme="spread",
         class_order=() if class_order is None else tuple(class_order),
-        amplitude=amplitude,
-        noise_cell=8,
-        noise_share=0.5,
         ignore_color=GREY,
     )
 
 
-def base_k_palette(k: int, spacing: float, amplitude: float) -> BaseKPalette:
+def base_k_palette(k: int, spacing: float) -> BaseKPalette:
     """Parameters of Eq. 7."""
     return BaseKPalette(
         scheme="base_k",
         class_order=(),
         k=k,
         spacing=spacing,
-        amplitude=amplitude,
-        noise_cell=8,
-        noise_share=0.5,
         ignore_color=GREY,
     )
 
 
-PALETTE = spread_palette(amplitude=40.0)
+PALETTE = spread_palette()
+NOISE = NoiseParams(amplitude=40.0, cell=8, share=0.5)
 
 
 class RandomReader:
@@ -199,12 +193,13 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-512])
 
 
-def pixels_of(
-    index: Index, reader: Reader, palette: Palette, params: ShardParams, out: Path, digests: Path
-) -> None:
+def pixels_of(index: Index, reader: Reader, params: ShardParams, out: Path) -> None:
     """Writes pixel shards, made in a scratch folder `<out>.scratch`."""
-    # Imported here: the palette takes torch along, which no worker of the index needs.
-    from semflow.shards.pixels import PixelWork, write_pixel_shards
-
     with held(scratch := scratch_for(out)):
-        write_pixel_shards(PixelWork(index, reader, palette, params, scratch), out, digests)
+        write_pixel_shards(PixelWork(index, reader, params, scratch), out)
+
+
+def pseudo_masks_of(pixels: Path, palette: Palette, out: Path) -> None:
+    """Writes pseudo-mask shards, made in a scratch folder `<out>.scratch`."""
+    with held(scratch := scratch_for(out)):
+        write_pseudo_mask_shards(ColoringWork("earth", pixels, palette, scratch), out)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from semflow.core.scratch import ROOT_VARIABLE
+from semflow.core.resume import ROOT_VARIABLE
 from semflow.training.checkpoints import SECONDS_VARIABLE
 from support.closure import ROOT
 

@@ -11,13 +11,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from semflow.core.files import sha256_of
 from semflow.core.pictures import GUTTER
-from semflow.latents.mask_latents import encode_masks
+from semflow.mask_latents.encode_masks import encode_masks
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import load_unet, obtain_backbone
 from semflow.pipeline import load_pipeline
 from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
-from semflow.training.logs import TrainingLog
+from semflow.core.logs import TrainingLog
 
 
 @pytest.fixture

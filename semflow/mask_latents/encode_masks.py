@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from semflow.core.files import whole_folder
 from semflow.core.labels import class_table, mirror
-from semflow.latents.encoding import encoding_scratch
-from semflow.latents.schema import LatentParams
-from semflow.networks.encoding import Autoencoder, encode, to_unit_range
+from semflow.core.resume import Ranks, resumable
+from semflow.mask_latents.schema import LatentParams, MaskLatentsStage
+from semflow.networks.encoding import Autoencoder, encode, encoding_hardware, to_unit_range
 from semflow.networks.sources import load_autoencoder
-from semflow.pseudo_masks.noise import draw_noise, perturb
-from semflow.pseudo_masks.palette import Palette, make_palette
-from semflow.pseudo_masks.schema import PaletteParams
+from semflow.pseudo_masks.coloring import MEMBER, palette_of, read_pseudo_mask
+from semflow.pseudo_masks.noise import Noise, draw_noise, perturb
 from semflow.shards.manifest import Manifest, read_manifest, verify_shards, write_manifest
-from semflow.shards.tar import ShardFolder, array_bytes, png_pixels
-from semflow.shards.writing import Ranks, Record, complete_shards, publish_shards
+from semflow.shards.reading import stream
+from semflow.shards.tar import Record, array_bytes
+from semflow.shards.writing import complete_shards, publish_shards
 
 STAGE = "mask_latents"
 SPLIT = "train"
@@ -40,74 +40,69 @@ class MaskWork:
     """What is encoded, and by what.
 
     Args:
-        dataset: its name, for the commands in errors.
-        pixels: pixel shards of the split.
-        autoencoder: encodes the perturbed pseudo-masks, on its own device.
-        palette: colours them.
-        params: mode, number of draws and seed.
+        dataset: Its name, for the commands in errors.
+        source: Pseudo-mask shards of the split.
+        autoencoder: Encodes the perturbed pseudo-masks, on its own device.
+        noise: Perturbs them.
+        params: Mode, number of draws and seed.
     """
 
     dataset: str
-    pixels: Manifest
+    source: Manifest
     autoencoder: Autoencoder
-    palette: Palette
+    noise: Noise
     params: LatentParams
 
 
 def encode_masks(
-    dataset: str,
-    params: LatentParams,
-    palette_params: PaletteParams,
-    pixels: Path,
-    autoencoder: Path,
-    out: Path,
+    dataset: str, params: MaskLatentsStage, pseudo_masks: Path, autoencoder: Path, out: Path
 ) -> None:
     """Fills `<out>/train` by the noise mode; a killed run goes on where it was.
 
     Args:
-        dataset: its name.
-        params: mode, number of draws and seed.
-        palette_params: of the palette whose amplitude and grain hold.
-        pixels: holds a folder of pixel shards for each split.
-        autoencoder: folder of the autoencoder.
-        out: receives a folder with a manifest, and in the modes other than "online" with tars.
+        dataset: Its name.
+        params: Mode, number of draws, seed and noise.
+        pseudo_masks: Holds a folder of pseudo-mask shards for each split.
+        autoencoder: Folder of the autoencoder.
+        out: Receives a folder with a manifest, and in the modes other than "online" with tars.
 
     Raises:
-        UserError: a pixel shard is damaged, or another run is at work.
+        UserError: A shard is damaged, another run is at work, or the noise changes classes.
     """
-    if params.mask_noise == "online":
+    source = read_manifest(pseudo_masks / SPLIT)
+    noise = Noise.checked(params.noise, palette_of(source).anchors)
+    if params.latents.mask_noise == "online":
         with whole_folder(out) as folder:
             (folder / SPLIT).mkdir()
-            write_manifest(folder / SPLIT, _about(params), ())
+            write_manifest(folder / SPLIT, _about(params.latents), ())
         return
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    source = read_manifest(pixels / SPLIT)
-    verify_shards(source, f"dvc repro -f shards@{dataset}")
-    palette = make_palette(palette_params, len(class_table(source.about["classes"]).names))
     network = load_autoencoder(autoencoder).to(accelerator.device)
-    work = MaskWork(dataset, source, network, palette, params)
-    parameters = {"latents": params.model_dump(), "palette": palette_params.model_dump(mode="json")}
-    inputs = [pixels / SPLIT, autoencoder]
-    with encoding_scratch(STAGE, dataset, parameters, inputs, accelerator) as scratch:
-        write_mask_latents(work, scratch, out, accelerator)
+    mask_work = MaskWork(dataset, source, network, noise, params.latents)
+    parameters, inputs = params.model_dump(mode="json"), [pseudo_masks / SPLIT, autoencoder]
+    hardware = encoding_hardware(accelerator)
+    with resumable(STAGE, dataset, parameters, inputs, accelerator, hardware) as work:
+        write_mask_latents(mask_work, work.folder, out, accelerator)
 
 
 def write_mask_latents(work: MaskWork, scratch: Path, out: Path, ranks: Ranks) -> None:
     """Encodes the draws of every sample, shard by shard.
 
     Args:
-        work: what to encode.
-        scratch: the stage's folder, held by the main process.
-        out: receives the split's folder, whole or not at all. Members in mode "variants":
+        work: What to encode.
+        scratch: The run's folder, held by the main process.
+        out: Receives the split's folder, whole or not at all. Members in mode "variants":
             `plain<k>.npy` and `mirrored<k>.npy`, (C, h, w) float16; in mode "moments": `plain.npy`
             and `mirrored.npy`, (2, C, h, w) float16, mean and standard deviation.
-        ranks: the processes that do so together.
+        ranks: The processes that do so together.
     """
-    counts = {SPLIT: work.pixels.tars}
+    counts = {SPLIT: work.source.tars}
 
     def records(_split: str, number: int) -> Iterator[Record]:
         """Of one shard."""
-        return _records(work, ShardFolder(work.pixels.only(number)))
+        source = work.source.only(number)
+        verify_shards(source, f"dvc repro -f pseudo_masks@{work.dataset}")
+        return _records(work, source)
 
     complete_shards(scratch, STAGE, counts, records, ranks)
     if ranks.is_main_process:
@@ -125,16 +120,15 @@ def mean_and_deviation(name: str, draws: NDArray[np.float32]) -> Mapping[str, ND
     return {f"{name}.npy": moments.astype(np.float16)}
 
 
-def _records(work: MaskWork, folder: ShardFolder) -> Iterator[Record]:
+def _records(work: MaskWork, source: Manifest) -> Iterator[Record]:
     stored = {"variants": each_draw, "moments": mean_and_deviation}[work.params.mask_noise]
-    mirrored = class_table(work.pixels.about["classes"]).mirrored
-    for position in range(len(folder)):
-        key = folder.key(position)
-        label = png_pixels(folder.read(position, "label.png"))
+    mirrored = class_table(source.about["classes"]).mirrored
+    for key, members in stream(source):
+        label, colors = read_pseudo_mask(members[MEMBER])
         plain, flipped = noise_items(key, work.params.mask_draws)
         contents = {
-            **stored("plain", _encoded_draws(work, label, plain)),
-            **stored("mirrored", _encoded_draws(work, mirror(label, mirrored), flipped)),
+            **stored("plain", _encoded_draws(work, colors[label], plain)),
+            **stored("mirrored", _encoded_draws(work, colors[mirror(label, mirrored)], flipped)),
         }
         yield key, {name: array_bytes(array) for name, array in contents.items()}
 
@@ -149,11 +143,13 @@ def noise_items(key: str, draws: int) -> tuple[range, range]:
 
 
 @torch.no_grad()
-def _encoded_draws(work: MaskWork, label: NDArray[np.uint8], items: range) -> NDArray[np.float32]:
-    """LatentParams (K, C, h, w) of one label under the noise of the given items."""
-    pixels = torch.from_numpy(work.palette.colorize(label))[None]
-    noise = draw_noise(items, label.shape, work.params.seed, work.palette.grain)
-    mask = perturb(to_unit_range(pixels), noise, work.palette.amplitude)
+def _encoded_draws(
+    work: MaskWork, pseudo_mask: NDArray[np.uint8], items: range
+) -> NDArray[np.float32]:
+    """Latents (K, C, h, w) of one pseudo-mask (H, W, 3) under the noise of the given items."""
+    pixels = to_unit_range(torch.from_numpy(pseudo_mask)[None])
+    noise = draw_noise(items, pseudo_mask.shape[:2], work.params.seed, work.noise)
+    mask = perturb(pixels, noise, work.noise.amplitude)
     latents = encode(work.autoencoder, mask.to(work.autoencoder.device))
     array: NDArray[np.float32] = latents.float().cpu().numpy()
     return array

@@ -7,9 +7,6 @@ import shutil
 import time
 from pathlib import Path
 
-from dvclive.live import Live
-from torch.utils.tensorboard import SummaryWriter
-
 
 def log_folder(dataset: str) -> Path:
     """Where a data set's logs go."""
@@ -33,6 +30,10 @@ class TrainingLog:
 
     def start(self, step: int) -> None:
         """Forgets what was logged after a step, which is logged again; after 0, everything."""
+        # Imported here: only what trains needs them, and they take seconds.
+        from dvclive.live import Live
+        from torch.utils.tensorboard import SummaryWriter
+
         kept = [line for line in self._read() if line["step"] <= step]
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)

@@ -1,0 +1,92 @@
+"""What a formulation is asked by the loss, the checkpoint, the pipeline and the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from semflow.formulations.schema import FlowParams
+
+Network = Callable[[Tensor, float], Tensor]
+"""(N, C_in, h, w) and t in [0, 1] -> (N, C_out, h, w)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What the network is asked for a batch of samples, and what it should answer.
+
+    Args:
+        x_t: (N, C_in, h, w) float32, its input.
+        t: (N,) float32 in [0, 1].
+        target: (N, C_out, h, w) float32.
+        weight: (N,) float32, of each sample's squared error.
+    """
+
+    x_t: Tensor
+    t: Tensor
+    target: Tensor
+    weight: Tensor
+
+
+class Formulation(Protocol):
+    """One way to learn both directions between image latents x_0 and mask latents x_1.
+
+    name: Key in FORMULATIONS, of params.yaml, of checkpoints and of results.
+    samplers: Names of the ways to solve it; the first is the usual one.
+    draws_noise: Whether `draw` uses noise.
+    segments_from_noise: Whether `to_mask` starts from noise, so that segmentation takes a seed.
+    """
+
+    name: str
+    samplers: tuple[str, ...]
+    draws_noise: bool
+    segments_from_noise: bool
+
+    def in_channels(self, latent_channels: int) -> int:
+        """Channels of the network's input, for latents of so many."""
+        ...
+
+    def out_channels(self, latent_channels: int) -> int:
+        """Channels of the network's output, for latents of so many."""
+        ...
+
+    def draw(
+        self, x_0: Tensor, x_1: Tensor, noise: Tensor | None, uniform: Tensor, params: FlowParams
+    ) -> Draw:
+        """What a batch is trained on.
+
+        Args:
+            x_0: Image latents (N, C, h, w).
+            x_1: Mask latents (N, C, h, w).
+            noise: (N, C, h, w) standard normal where `draws_noise`, else None.
+            uniform: (N,) float32 in [0, 1), one number a sample.
+            params: Where t is drawn.
+        """
+        ...
+
+    def mask_estimate(self, draw: Draw, output: Tensor) -> Tensor:
+        """Mask latents (N, C, h, w) that the network's output amounts to, in one step."""
+        ...
+
+    def to_mask(
+        self, network: Network, x_0: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+    ) -> Tensor:
+        """Segments: image latents (N, C, h, w) -> mask latents (N, C, h, w).
+
+        Args:
+            network: The trained network.
+            x_0: Image latents.
+            sampler: One of `samplers`.
+            num_steps: Number of steps, at least 1.
+            noise: (N, C, h, w) standard normal where `segments_from_noise`, else None.
+        """
+        ...
+
+    def to_image(
+        self, network: Network, x_1: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+    ) -> Tensor:
+        """Synthesizes: mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`."""
+        ...
