@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,16 @@ class FeatureNetwork:
     sha256: str
 
 
+class PerceptualDistance(Protocol):
+    """A distance between images by features that are computed once for each image."""
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Features of images (N, 3, H, W) float in [-1, 1]."""
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Distances (N,) between images by their features."""
+
+
 @torch.no_grad()
 def in_chunks(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """What a network makes of images, CHUNK at a time.
@@ -40,3 +50,27 @@ def in_chunks(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         images: (N, ...), N >= 1.
     """
     return torch.cat([network(chunk) for chunk in images.split(CHUNK)])
+
+
+@torch.no_grad()
+def distances_to_truth(
+    perceptual: PerceptualDistance, made: Mapping[int, Tensor], truth: Tensor
+) -> dict[int, Tensor]:
+    """Perceptual distances of several sets of syntheses to one set of images.
+
+    Args:
+        perceptual: The distance.
+        made: (N, 3, H, W) float in [-1, 1] each.
+        truth: (N, 3, H, W) float in [-1, 1], whose features are computed once.
+
+    Returns:
+        (N,) for each set.
+    """
+    parts: dict[int, list[Tensor]] = {name: [] for name in made}
+    for start in range(0, len(truth), CHUNK):
+        rows = slice(start, start + CHUNK)
+        true_features = perceptual.features(truth[rows])
+        for name, images in made.items():
+            features = perceptual.features(images[rows])
+            parts[name].append(perceptual.distance(features, true_features))
+    return {name: torch.cat(found) for name, found in parts.items()}

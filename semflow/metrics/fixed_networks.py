@@ -6,12 +6,15 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # Saturated images with rounding stay allowed; 0..255 or unclamped samples do not.
 _RANGE_SLACK = 1e-3
@@ -98,6 +101,12 @@ def freeze_with(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
             f"{path} holds another network: tensor names or shapes differ; give the right file"
         ) from error
     network.eval().requires_grad_(False)
+
+
+def channels_last(network: Network) -> Network:
+    """A network of convolutions in the memory format that a CPU takes half the time in."""
+    # torch's stubs know no memory format without a dtype.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def check_pixels(images: Tensor) -> None:

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import mobilenet_v2
 
-from semflow.metrics.fixed_networks import check_pixels, freeze_with, read_weights
+from semflow.metrics.fixed_networks import (
+    channels_last,
+    check_pixels,
+    freeze_with,
+    read_weights,
+)
 
 FEATURE_DIMENSIONS = 1280
 # 64-pixel tiles are enlarged exactly twofold. The weights were trained at 224, which tells blur and
@@ -66,8 +71,7 @@ def load_mobilenet_features(path: Path) -> nn.Module:
         layers = mobilenet_v2(weights=None).features
     state = {_torchvision_key(key): value for key, value in read_weights(path).items()}
     freeze_with(layers, state, path)
-    # On a CPU it takes half the time in this format.
-    return _MobileNetFeatures(layers).eval().to(memory_format=torch.channels_last)
+    return channels_last(_MobileNetFeatures(layers).eval())
 
 
 def _torchvision_key(key: str) -> str:
