@@ -92,7 +92,7 @@ def inputs(workspace: Path, dataset: TinyDataset, autoencoder: PatchAutoencoder)
 def test_its_learning_rate_is_its_own_and_not_the_flows(
     dataset: TinyDataset, params: DatasetParams, inputs: TrainingInputs
 ) -> None:
-    samples = tiny_samples(params, dataset.shards, dataset.image_latents)
+    samples = tiny_samples(params, dataset)
 
     def trained(**changes: object) -> nn.Module:
         settings = params.model_copy(update=changes)

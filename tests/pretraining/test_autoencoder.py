@@ -15,7 +15,8 @@ from semflow.networks.encoding import decode, encode, to_unit_range
 from semflow.networks.schema import ScratchAutoencoder
 from semflow.pretraining.autoencoder import color_labels, random_colors, train_autoencoder
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 SMALL = ScratchAutoencoder(
     source="scratch",
