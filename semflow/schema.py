@@ -13,7 +13,7 @@ from semflow.core.errors import UserError
 from semflow.datasets.schema import IndexParams
 from semflow.evaluation.schema import EvaluateParams
 from semflow.formulations.schema import FlowParams
-from semflow.latents.schema import LatentParams
+from semflow.mask_latents.schema import LatentParams
 from semflow.networks.schema import AutoencoderParams, BackboneParams
 from semflow.params.fields import Block
 from semflow.params.messages import describe_misfit, nearest_name

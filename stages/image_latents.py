@@ -1,7 +1,7 @@
 """Stage `image_latents`: pixel shards -> posterior moments of every image, plain and mirrored."""
 
-from semflow.latents.image_latents import encode_images
-from semflow.latents.schema import ImageLatentsStage
+from semflow.image_latents.encode_images import encode_images
+from semflow.image_latents.schema import ImageLatentsStage
 from stages.entry import Folders, run
 
 

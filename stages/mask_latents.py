@@ -1,7 +1,7 @@
 """Stage `mask_latents`: what training needs of the masks ahead of time, by noise mode."""
 
-from semflow.latents.mask_latents import encode_masks
-from semflow.latents.schema import MaskLatentsStage
+from semflow.mask_latents.encode_masks import encode_masks
+from semflow.mask_latents.schema import MaskLatentsStage
 from stages.entry import Folders, run
 
 

@@ -2,7 +2,7 @@
 
 from semflow.training.flow import train_flow
 from semflow.training.inputs import FlowInputs
-from semflow.training.schema import TrainStage
+from semflow.training.stage import TrainStage
 from stages.entry import Folders, run
 
 

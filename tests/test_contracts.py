@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
-from support.closure import ROOT, closure
+from support.closure import ROOT, code_of
 
-import semflow.baselines.train
-import semflow.training.flow
+from semflow.params.fields import Block, Part, StageParams
 from semflow.schema import DatasetParams, Params
 from stages.entry import Folders
 
 DATASET = "earth"
 ITEM = "${item}"
-HELPERS = {"__init__", "entry"}
+HELPERS = {"__init__", "entry", "launch"}
 # Times differ from run to run: no stage's output.
 OUTSIDE = {str(Folders(DATASET).runtime)}
 Stage = dict[str, Any]
@@ -29,6 +28,8 @@ STAGES: dict[str, Stage] = {
     name: stage.get("do", stage)
     for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()
 }
+# The report shows a data set's whole block.
+WHOLE_BLOCK = {"report"}
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -89,7 +90,25 @@ def outs_of(stage: Stage) -> list[str]:
 
 
 def data_deps_of(stage: Stage) -> list[str]:
-    return [path for path in paths(stage["deps"]) if Path(path).suffix not in (".py", ".txt")]
+    return [path for path in paths(stage["deps"]) if not is_code(path)]
+
+
+def is_code(path: str) -> bool:
+    return path.split("/")[0] in ("semflow", "stages")
+
+
+def with_what_follows(names: set[str]) -> set[str]:
+    """Stages and all that read what they make, directly or through others."""
+    made = {out for name in names for out in outs_of(STAGES[name])}
+    readers = {name for name, stage in STAGES.items() if made & set(data_deps_of(stage))}
+    return names if readers <= names else with_what_follows(names | readers)
+
+
+def parameters_of(stage: str) -> type[StageParams] | None:
+    """The groups that a stage's own file names; None for a stage of no data set."""
+    hints = get_type_hints(importlib.import_module(f"stages.{stage}").main)
+    model: type[StageParams] | None = hints.get("params")
+    return model
 
 
 def attributes_of(tree: ast.AST, owner: str) -> set[str]:
@@ -113,7 +132,7 @@ def test_every_block_of_params_yaml_has_exactly_the_keys_of_the_schema() -> None
 @pytest.mark.parametrize("block", BLOCKS)
 def test_no_block_of_the_schema_has_a_default_or_takes_other_keys(block: type[BaseModel]) -> None:
     assert [name for name, field in block.model_fields.items() if not field.is_required()] == []
-    assert block.model_config.get("extra") == "forbid"
+    assert block.model_config.get("extra") == "forbid" or not issubclass(block, Block)
     assert block.model_config.get("frozen") is True
 
 
@@ -148,60 +167,95 @@ def test_the_stages_of_dvc_yaml_are_the_files_in_stages() -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_file_stays_below_forty_lines_and_is_what_the_command_runs(name: str) -> None:
     assert len((ROOT / "stages" / f"{name}.py").read_text("utf-8").splitlines()) < 40
-    command = f"$SEMFLOW_LAUNCH python -m stages.{name}"
+    command = f"python -m stages.launch {name}"
     assert STAGES[name]["cmd"] in (command, f"{command} {ITEM}")
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stages_code_dependencies_are_its_import_closure(name: str) -> None:
-    declared = [dep for dep in STAGES[name]["deps"] if str(dep).endswith(".py")]
-    assert sorted(declared) == sorted(str(path) for path in closure(f"stages.{name}"))
+def test_a_stages_code_dependencies_are_the_packages_that_it_imports(name: str) -> None:
+    declared = {path for path in paths(STAGES[name]["deps"]) if is_code(path)}
+    assert {path for path in declared if not path.endswith(".txt")} == code_of(name)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_the_parameters_of_a_stage_exist_in_the_schema(name: str) -> None:
-    for listed in STAGES[name].get("params", []):
-        item, *parts = listed.split(".")
-        assert item == ITEM
-        candidates: list[type[BaseModel]] = [DatasetParams]
-        for part in parts:
-            fields = [m.model_fields[part] for m in candidates if part in m.model_fields]
-            assert fields, f"{listed} is not in the schema"
-            candidates = [block for field in fields for block in models_in(field.annotation)]
+def test_the_parameters_of_a_stage_are_the_groups_that_its_file_reads(name: str) -> None:
+    declared = set(STAGES[name].get("params", []))
+    model = parameters_of(name)
+    if model is None or name in WHOLE_BLOCK:
+        assert declared == ({ITEM} if name in WHOLE_BLOCK else set())
+        return
+    read = set()
+    for group, field in model.model_fields.items():
+        annotation = field.annotation
+        whole = not isinstance(annotation, type) or issubclass(annotation, Block)
+        is_part = not whole and issubclass(annotation, Part)
+        fields = annotation.model_fields if is_part else None
+        read |= {f"{ITEM}.{group}.{key}" for key in fields} if fields else {f"{ITEM}.{group}"}
+    assert declared == read
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_the_parameters_that_a_stage_file_reads_are_declared(name: str) -> None:
-    tree = ast.parse((ROOT / "stages" / f"{name}.py").read_text("utf-8"))
-    declared = [listed.split(".")[1:] for listed in STAGES[name].get("params", [])]
-    top_level = {parts[0] if parts else "*" for parts in declared}
-    assert "*" in top_level or attributes_of(tree, "params") <= top_level
+# For each package: the stages that a change in it runs again; all that follows comes with them.
+REACH = {
+    "semflow/core": set(STAGES),
+    "semflow/params": set(STAGES),
+    "semflow/datasets": {"raw", "index", "shards"},
+    "semflow/index": {"index", "shards"},
+    "semflow/shards": {"shards"},
+    "semflow/pseudo_masks": {"pseudo_masks", "mask_latents", "train", "baseline"},
+    "semflow/image_latents": {"image_latents"},
+    "semflow/mask_latents": {"mask_latents"},
+    "semflow/networks": {"autoencoder", "backbone"},
+    "semflow/pretraining": {"autoencoder"},
+    "semflow/flow": {"train"},
+    "semflow/formulations": {"train"},
+    "semflow/pipeline.py": {"train"},
+    "semflow/training": {"train", "baseline"},
+    "semflow/baselines": {"baseline"},
+    "semflow/metrics": {"evaluate"},
+    "semflow/evaluation": {"evaluate"},
+    "semflow/report": {"report"},
+}
 
 
-def test_the_baseline_depends_on_all_of_train_but_its_learning_rate() -> None:
-    # The other optimiser settings are the flow's own; a new rate for the flow changes no baseline.
-    listed = {
-        name.removeprefix(f"{ITEM}.train.")
-        for name in STAGES["baseline"]["params"]
-        if name.startswith(f"{ITEM}.train.")
-    }
-    train = DatasetParams.model_fields["train"].annotation
-    assert isinstance(train, type)
-    assert issubclass(train, BaseModel)
-    assert listed == set(train.model_fields) - {"learning_rate"}
+@pytest.mark.parametrize("package", REACH)
+def test_a_change_in_a_package_runs_its_own_stages_and_what_follows_and_nothing_before(
+    package: str,
+) -> None:
+    changed = {name for name, stage in STAGES.items() if package in paths(stage["deps"])}
+    assert with_what_follows(changed) == with_what_follows(REACH[package])
+
+
+def test_every_package_of_the_library_is_in_the_table_of_what_a_change_runs_again() -> None:
+    code = {path for name in STAGES for path in code_of(name) if path.startswith("semflow")}
+    assert code == REACH.keys()
 
 
 @pytest.mark.parametrize(
-    ("name", "included"),
-    [("train", semflow.training.flow.PARAMETERS), ("baseline", semflow.baselines.train.PARAMETERS)],
+    ("parameter", "expected"),
+    [
+        ("train.learning_rate", {"train"}),
+        ("train.steps", {"train", "baseline"}),
+        ("flow", {"train"}),
+        ("noise", {"mask_latents", "train"}),
+        ("palette", {"pseudo_masks"}),
+        ("latents.batch_size", {"image_latents", "mask_latents"}),
+        ("latents.mask_noise", {"mask_latents"}),
+        ("evaluate", {"evaluate"}),
+        ("report", {"report"}),
+    ],
 )
-def test_the_parameters_in_a_models_provenance_are_those_that_make_its_stage_stale(
-    name: str, included: dict[str, Any]
+def test_a_parameter_runs_its_own_stages_and_what_follows_and_nothing_before(
+    parameter: str, expected: set[str]
 ) -> None:
-    noted = set()
-    for block, fields in included.items():
-        noted |= {block} if fields is True else {f"{block}.{field}" for field in fields}
-    assert {f"{ITEM}.{path}" for path in noted} == set(STAGES[name]["params"])
+    def covers(declared: str) -> bool:
+        own = declared.removeprefix(f"{ITEM}.")
+        return (
+            own == parameter or parameter.startswith(f"{own}.") or own.startswith(f"{parameter}.")
+        )
+
+    changed = {name for name, stage in STAGES.items() if any(map(covers, stage.get("params", [])))}
+    # A stage that shows the whole block runs last anyway.
+    assert with_what_follows(changed | {"report"}) == with_what_follows(expected | {"report"})
 
 
 def test_the_paths_of_dvc_yaml_are_those_of_the_stages() -> None:
@@ -215,9 +269,8 @@ def test_every_path_is_made_by_exactly_one_stage() -> None:
     assert set(made) == {str(path) for path in vars(Folders(DATASET)).values()} - OUTSIDE
 
 
-# What a stage may read through another dependency: the index notes the raw files' checksums, and
-# the digests those of images and labels, so that another palette does not make them stale.
-STAND_INS = {"raw": "index", "shards": "digests"}
+# The index notes the raw files' checksums, so that only it depends on the raw tree.
+STAND_INS = {"raw": "index"}
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -240,10 +293,9 @@ def test_no_stage_after_the_index_depends_on_the_raw_tree() -> None:
 def test_image_latents_do_not_depend_on_the_palette_or_on_anything_later() -> None:
     stage = STAGES["image_latents"]
     assert stage["params"] == [f"{ITEM}.latents.batch_size"]
-    assert sorted(data_deps_of(stage)) == [
-        f"data/digests/{DATASET}.json",
-        f"models/{DATASET}/autoencoder",
-    ]
+    made = [f"data/shards/{DATASET}", f"models/{DATASET}/autoencoder"]
+    assert sorted(data_deps_of(stage)) == made
+    assert "semflow/pseudo_masks" not in code_of("backbone") | code_of("shards")
 
 
 def test_text_files_that_stages_depend_on_exist_and_pin_every_package_by_hash() -> None:

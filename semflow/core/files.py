@@ -131,10 +131,13 @@ def _replace_folder(made: Path, out: Path) -> None:
             synchronise(path)
         synchronise(Path(folder))
     old = _partial_of(out)
-    with FileLock(out.with_name(f".{out.name}.lock")):
+    lock = out.with_name(f".{out.name}.lock")
+    with FileLock(lock):
         with suppress(FileNotFoundError):
             out.rename(old)
         made.rename(out)
+        # Whoever waits for it sees that it is gone, and takes a new one.
+        lock.unlink(missing_ok=True)
     synchronise(out.parent)
     if old.is_dir():
         shutil.rmtree(old)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import torch
+from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
+from semflow.core.provenance import processor
 from semflow.networks.autoencoder import PatchAutoencoder
 
 Autoencoder: TypeAlias = AutoencoderKL | PatchAutoencoder
@@ -61,3 +63,12 @@ def to_pixels(image: Tensor) -> Tensor:
     """Image (N, 3, H, W) float, clamped to [-1, 1] -> (N, H, W, 3) uint8."""
     levels = ((image.clamp(-1, 1) + 1) * 127.5).round()
     return levels.to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def encoding_hardware(accelerator: Accelerator) -> dict[str, str | int]:
+    """What the bytes of encoded latents depend on: not how many processes share the work."""
+    return {
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "device": accelerator.device.type,
+    }

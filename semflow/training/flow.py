@@ -33,7 +33,7 @@ from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_s
 from semflow.training.loop import LossOf, Progress, optimise
 from semflow.training.loss import end_points, flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
-from semflow.training.schema import TrainStage
+from semflow.training.stage import TrainStage
 
 STATISTICS_BATCH = 64
 

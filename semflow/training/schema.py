@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from semflow.formulations.schema import FlowParams
 from semflow.params.fields import (
     Block,
     Fraction,
@@ -15,9 +14,7 @@ from semflow.params.fields import (
     Positive,
     PositiveFloat,
     Seed,
-    StageParams,
 )
-from semflow.pseudo_masks.schema import NoiseParams
 
 
 class OptimiserParams(Part):
@@ -49,12 +46,3 @@ class InferenceParams(Block):
     solver: Literal["euler", "heun", "midpoint"]
     segment_steps: Positive = Field(description="solver steps from image to mask")
     synthesize_steps: Positive = Field(description="solver steps from mask to image")
-
-
-class TrainStage(StageParams):
-    """What stage `train` reads."""
-
-    noise: NoiseParams
-    flow: FlowParams
-    train: TrainParams
-    inference: InferenceParams

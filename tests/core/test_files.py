@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 
 from semflow.core.errors import UserError
 from semflow.core.files import (
-    move_folder,
+    publish_folder,
     read_json,
     sha256_of,
     tree_state,
+    whole_file,
     whole_folder,
     write_json,
     write_text,
@@ -68,7 +70,7 @@ def test_a_finished_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     with whole_folder(out) as folder:
         (folder / "new").write_bytes(b"new")
         assert content(out) == {"old": b"old"}
-    assert content(tmp_path) == {"out/new": b"new"}
+    assert content(out) == {"new": b"new"}
 
 
 @pytest.mark.parametrize("stop", [ValueError, KeyboardInterrupt, SystemExit])
@@ -86,18 +88,34 @@ def test_an_interrupted_folder_leaves_the_old_one_whole(
 
     with pytest.raises(stop):
         write()
-    assert content(tmp_path) == {"out/old": b"old"}
+    assert content(out) == {"old": b"old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_a_killed_run_left_does_not_reach_the_next_result(tmp_path: Path) -> None:
+def test_two_writers_of_one_folder_do_not_mix_and_the_last_wins(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with whole_folder(out) as folder:
-        partial = folder
-    partial.mkdir()
-    (partial / "rest").write_bytes(b"of a killed run")
-    with whole_folder(out) as folder:
-        (folder / "new").write_bytes(b"new")
-    assert content(tmp_path) == {"out/new": b"new"}
+    with whole_folder(out) as first:
+        (first / "config").write_bytes(b"first")
+        with whole_folder(out) as second:
+            (second / "config").write_bytes(b"second")
+            (second / "weights").write_bytes(b"second")
+        assert content(out) == {"config": b"second", "weights": b"second"}
+    assert content(out) == {"config": b"first"}
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["out"]
+
+
+def test_a_file_whose_writer_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with whole_file(path) as partial:
+            partial.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write()
+    assert content(tmp_path) == {"a": b"old"}
 
 
 def folder_with(path: Path, content: str) -> Path:
@@ -106,26 +124,51 @@ def folder_with(path: Path, content: str) -> Path:
     return path
 
 
-def test_a_finished_folder_replaces_the_old_one_and_is_gone_from_where_it_was_made(
+def test_a_published_folder_replaces_the_old_one_and_shares_its_bytes_with_its_source(
     tmp_path: Path,
 ) -> None:
     made, out = folder_with(tmp_path / "made", "new"), folder_with(tmp_path / "a" / "out", "old")
     (out / "stale").touch()
-    move_folder(made, out)
+    publish_folder(made, out)
     assert (out / "deep/file").read_text() == "new"
     assert not (out / "stale").exists()
-    assert {path.name for path in tmp_path.rglob("*")} == {"a", "out", "deep", "file"}
+    assert (out / "deep/file").samefile(made / "deep/file")
 
 
-def test_a_folder_on_another_file_system_is_copied_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_a_folder_is_copied_whole_where_links_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    # A bind mount of the same device refuses so, too.
+    def refuse(source: str, target: str) -> None:
+        raise OSError(refusal, "refused", source, None, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    made, out = folder_with(tmp_path / "made", "new"), folder_with(tmp_path / "out", "old")
+    publish_folder(made, out)
+    assert content(out) == content(made) == {"deep/file": b"new"}
+    assert not (out / "deep/file").samefile(made / "deep/file")
+
+
+def test_a_folder_on_another_file_system_is_published_whole(tmp_path: Path) -> None:
     elsewhere = Path("/dev/shm")
     if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is no second file system")
     with TemporaryDirectory(dir=elsewhere) as folder:
         made = folder_with(Path(folder) / "made", "new")
-        move_folder(made, folder_with(tmp_path / "out", "old"))
+        publish_folder(made, folder_with(tmp_path / "out", "old"))
     assert (tmp_path / "out/deep/file").read_text() == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_link_that_leads_nowhere_and_a_name_that_is_no_text_are_part_of_a_trees_state(
+    tmp_path: Path,
+) -> None:
+    tree = folder_with(tmp_path / "tree", "abc")
+    before = tree_state(tree)
+    (tree / "link").symlink_to(tmp_path / "nowhere")
+    linked = tree_state(tree)
+    Path(os.fsdecode(os.fsencode(tree) + b"/\xff")).touch()
+    assert len({before, linked, tree_state(tree)}) == 3
 
 
 def test_the_state_of_a_tree_changes_with_any_of_its_files(tmp_path: Path) -> None:

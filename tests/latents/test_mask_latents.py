@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from support.tiny import TinyDataset, training_inputs
 from support.tiny_data import CLASSES, TRAIN_SAMPLES
 
-from semflow.latents.mask_latents import encode_masks, noise_items
-from semflow.latents.schema import LatentParams
+from semflow.mask_latents.encode_masks import encode_masks, noise_items
+from semflow.mask_latents.schema import LatentParams
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import encode, to_unit_range
 from semflow.pseudo_masks.noise import draw_noise

@@ -85,7 +85,7 @@ def _latents(root: Path, delay: float) -> None:
     import torch
     from accelerate import Accelerator
 
-    from semflow.latents.image_latents import write_image_latents
+    from semflow.image_latents.encode_images import write_image_latents
     from semflow.networks.autoencoder import PatchAutoencoder
     from support.tiny import lossless_autoencoder
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("semflow", "stages", "flows")
+PACKAGES = ("semflow", "stages", "flows", "tools", "bench")
 
 
 def source_of(module: str) -> Path | None:

@@ -97,7 +97,7 @@ def _shards(folder: Path, count: int) -> None:
 
 
 def _latents(folder: Path, _count: int) -> None:
-    from semflow.latents.image_latents import LatentWork, write_image_latents
+    from semflow.image_latents.encode_images import LatentWork, write_image_latents
     from support.tiny import Alone
 
     stub: Any = StubAutoencoder()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from semflow.core.resume import Alone, held
 from semflow.evaluation.ranks import Team
 from semflow.formulations.schema import PreconditioningParams
-from semflow.latents.image_latents import write_image_latents
+from semflow.image_latents.encode_images import write_image_latents
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
 from semflow.networks.null_prompt import NullPrompt
@@ -33,7 +33,7 @@ from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import Record, write_shard
 from semflow.training.inputs import FlowInputs, open_latents, open_split
 from semflow.training.samples import OnlineMasks, TrainingSample, TrainingSamples
-from semflow.training.schema import TrainStage
+from semflow.training.stage import TrainStage
 from support.closure import ROOT
 from support.tiny_data import BACKBONE, CLASSES, NOISE, PALETTE, SHAPE, SIZE, scratch_for
 

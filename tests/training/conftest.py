@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.tiny import CHANNELS, TinyDataset
 
-from semflow.latents.mask_latents import encode_masks
+from semflow.mask_latents.encode_masks import encode_masks
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import obtain_backbone
 from semflow.schema import DatasetParams

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from semflow.core.files import sha256_of
 from semflow.core.pictures import GUTTER
-from semflow.latents.mask_latents import encode_masks
+from semflow.mask_latents.encode_masks import encode_masks
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import load_unet, obtain_backbone
 from semflow.pipeline import load_pipeline

@@ -6,14 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from semflow.params.fields import Block, Part, Positive, Seed, StageParams
+from semflow.params.fields import Block, Positive, Seed, StageParams
 from semflow.pseudo_masks.schema import NoiseParams
-
-
-class EncodingParams(Part):
-    """The part of the block that image latents depend on."""
-
-    batch_size: Positive = Field(description="images encoded at once; part of the result's bytes")
 
 
 class LatentParams(Block):
@@ -33,12 +27,6 @@ class LatentParams(Block):
         if self.mask_noise == "moments" and self.mask_draws < 2:
             raise ValueError("a standard deviation needs latents.mask_draws of at least 2, got 1")
         return self
-
-
-class ImageLatentsStage(StageParams):
-    """What stage `image_latents` reads."""
-
-    latents: EncodingParams
 
 
 class MaskLatentsStage(StageParams):

@@ -10,9 +10,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from semflow.core.provenance import processor
 from semflow.core.resume import Ranks, resumable
-from semflow.networks.encoding import Autoencoder, encode_moments, to_unit_range
+from semflow.networks.encoding import (
+    Autoencoder,
+    encode_moments,
+    encoding_hardware,
+    to_unit_range,
+)
 from semflow.networks.sources import load_autoencoder
 from semflow.shards.manifest import Manifest, read_manifest, verify_shards
 from semflow.shards.reading import stream
@@ -84,15 +88,6 @@ def write_image_latents(
         scaling_factor = autoencoder.config.scaling_factor
         about = {split: {"scaling_factor": scaling_factor, "split": split} for split in splits}
         publish_shards(scratch, counts, about, out)
-
-
-def encoding_hardware(accelerator: Accelerator) -> dict[str, str | int]:
-    """What the bytes of encoded latents depend on: not how many processes share the work."""
-    return {
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "device": accelerator.device.type,
-    }
 
 
 @torch.no_grad()

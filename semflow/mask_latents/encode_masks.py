@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from semflow.core.files import whole_folder
 from semflow.core.labels import class_table, mirror
 from semflow.core.resume import Ranks, resumable
-from semflow.latents.image_latents import encoding_hardware
-from semflow.latents.schema import LatentParams, MaskLatentsStage
-from semflow.networks.encoding import Autoencoder, encode, to_unit_range
+from semflow.mask_latents.schema import LatentParams, MaskLatentsStage
+from semflow.networks.encoding import Autoencoder, encode, encoding_hardware, to_unit_range
 from semflow.networks.sources import load_autoencoder
 from semflow.pseudo_masks.coloring import MEMBER, palette_of, read_pseudo_mask
 from semflow.pseudo_masks.noise import Noise, draw_noise, perturb

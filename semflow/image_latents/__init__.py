@@ -1,0 +1,1 @@
+"""Latents of images, computed ahead of training."""

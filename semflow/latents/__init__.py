@@ -1,1 +1,0 @@
-"""Latents computed ahead of training: of images, and of perturbed pseudo-masks."""

@@ -1,0 +1,1 @@
+"""Latents of perturbed pseudo-masks, computed ahead of training."""
