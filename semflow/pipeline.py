@@ -72,6 +72,9 @@ class SemFlowPipeline(DiffusionPipeline):
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
+        if formulation not in FORMULATIONS:
+            known = ", ".join(FORMULATIONS)
+            raise UserError(f"unknown formulation {formulation!r}; this version knows {known}")
         self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt, statistics=statistics)
         self.register_to_config(
             anchors=anchors,
@@ -286,5 +289,5 @@ def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
 
 def _is_finite(network: nn.Module) -> bool:
     # One pass without copies; a sum of finite float32 numbers is finite in float64.
-    total = sum(float(weights.sum(dtype=torch.float64)) for weights in network.parameters())
-    return math.isfinite(total)
+    sums = (weights.detach().sum(dtype=torch.float64) for weights in network.parameters())
+    return math.isfinite(sum(map(float, sums)))

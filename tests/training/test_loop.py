@@ -290,8 +290,7 @@ def test_weights_that_diverge_in_the_last_update_are_neither_returned_nor_saved(
             Checkpoints(tmp_path),
         )
     assert str(refusal.value) == (
-        "the weights are not finite after step 1, learning rate 1e+38; "
-        f"lower {name}.learning_rate"
+        f"the weights are not finite after step 1, learning rate 1e+38; lower {name}.learning_rate"
     )
     assert not list(tmp_path.iterdir())
     assert [step for step, _ in log.lines] == [1]
@@ -302,9 +301,7 @@ def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
     anchors = unit_range_anchors(make_palette(spread_palette(), len(CLASSES.names)).anchors)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        losses = flow_losses(
-            model, SemFlow(), autoencoder, None, anchors, 10.0, batch, params.flow
-        )
+        losses = flow_losses(model, SemFlow(), autoencoder, None, anchors, 10.0, batch, params.flow)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     return loss_of

@@ -98,9 +98,7 @@ def losses_of(
     params: FlowParams,
     statistics: LatentStatistics | None = None,
 ) -> Losses:
-    return flow_losses(
-        field, SemFlow(), autoencoder, statistics, ANCHORS, AMPLITUDE, batch, params
-    )
+    return flow_losses(field, SemFlow(), autoencoder, statistics, ANCHORS, AMPLITUDE, batch, params)
 
 
 def expected_losses(

@@ -189,5 +189,5 @@ def test_latents_of_other_samples_than_the_labels_are_refused(
     latents = Path(shutil.copytree(dataset.image_latents, tmp_path / "latents"))
     path = latents / "train" / "manifest.json"
     path.write_text(path.read_text("utf-8").replace("train_3", "train_X"), encoding="utf-8")
-    with pytest.raises(UserError, match="holds other samples than .*-f image_latents@earth$"):
+    with pytest.raises(UserError, match=r"holds other samples than .*-f image_latents@earth$"):
         tiny_samples(params, replace(dataset, image_latents=latents))
