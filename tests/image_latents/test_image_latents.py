@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 import webdataset
+from support.alone import checksums
 from support.tiny import CHANNELS, PATCH, TinyDataset, latents_of
 from support.tiny_data import SIZE, TRAIN_SAMPLES, cut_short, flip_a_byte
 
 from semflow.core.errors import UserError
+from semflow.image_latents.encode_images import encode_images
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import to_unit_range
 from semflow.shards.manifest import read_manifest
@@ -54,7 +55,7 @@ def test_latent_shards_are_webdataset_tars_of_the_pixel_shards_lengths(
 def test_two_runs_write_the_same_bytes(
     dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
 ) -> None:
-    latents_of(dataset.shards, dataset.digests, autoencoder, tmp_path / "latents")
+    latents_of(dataset.shards, autoencoder, tmp_path / "latents")
     for path in sorted(dataset.image_latents.rglob("*.*")):
         again = tmp_path / "latents" / path.relative_to(dataset.image_latents)
         assert again.read_bytes() == path.read_bytes()
@@ -67,28 +68,39 @@ def test_the_manifest_notes_the_scaling_factor(
     assert about == {"scaling_factor": autoencoder.config.scaling_factor, "split": "val"}
 
 
-def test_a_shard_that_is_not_the_one_of_the_digests_is_refused(
-    dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path
+def test_a_run_that_met_an_error_goes_on_to_the_same_bytes(
+    dataset: TinyDataset,
+    autoencoder: PatchAutoencoder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    digests = json.loads(dataset.digests.read_text("utf-8"))
-    digests["train"]["shards"].reverse()
-    (tmp_path / "digests.json").write_text(json.dumps(digests), encoding="utf-8")
-    out = tmp_path / "latents"
-    complaint = r"000000\.tar holds other images or labels .*run: dvc repro -f shards@earth"
-    with pytest.raises(UserError, match=complaint):
-        latents_of(dataset.shards, tmp_path / "digests.json", autoencoder, out)
-    assert not out.exists()
+    pixels = Path(shutil.copytree(dataset.shards, tmp_path / "shards"))
+    spoilt = pixels / "train" / "000002.tar"
+    content = spoilt.read_bytes()
+    flip_a_byte(spoilt)
+    with pytest.raises(UserError, match="was altered"):
+        latents_of(pixels, autoencoder, tmp_path / "latents")
+    spoilt.write_bytes(content)
+    capsys.readouterr()
+    latents_of(pixels, autoencoder, tmp_path / "latents")
+    assert "image_latents: 2 of 4 shards were done" in capsys.readouterr().err
+    assert checksums(tmp_path / "latents") == checksums(dataset.image_latents)
 
 
-@pytest.mark.parametrize("change", [{"samples": 9}, {"shards": ["0" * 64]}])
-def test_a_folder_of_another_length_than_the_digests_is_refused(
-    dataset: TinyDataset, autoencoder: PatchAutoencoder, tmp_path: Path, change: dict[str, object]
+def test_the_stage_takes_networks_and_shards_from_folders_and_names_its_work_by_them(
+    dataset: TinyDataset, autoencoder: PatchAutoencoder, workspace: Path
 ) -> None:
-    digests = json.loads(dataset.digests.read_text("utf-8"))
-    digests["train"].update(change)
-    (tmp_path / "digests.json").write_text(json.dumps(digests), encoding="utf-8")
-    with pytest.raises(UserError, match=r"10 samples in 3 tars, .* names .*dvc repro -f shards@"):
-        latents_of(dataset.shards, tmp_path / "digests.json", autoencoder, tmp_path / "latents")
+    autoencoder.save_pretrained(workspace / "autoencoder")
+    for batch_size in (4, 3):
+        out = workspace / str(batch_size)
+        encode_images("earth", batch_size, dataset.shards, workspace / "autoencoder", out)
+    assert checksums(workspace / "4" / "train") == checksums(dataset.image_latents / "train")
+    # Another batch size may change the bytes, so that it takes up no other run's shards.
+    work = [
+        path for path in (workspace / ".scratch/image_latents/earth").iterdir() if path.is_dir()
+    ]
+    assert len(work) == 1
+    assert [path.stem for path in work[0].parent.glob("*.lock")] == [work[0].name]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +117,7 @@ def test_a_spoiled_pixel_tar_is_named_and_never_encoded(
     pixels = Path(shutil.copytree(dataset.shards, tmp_path / "shards"))
     spoil(pixels / "train" / "000001.tar")
     with pytest.raises(UserError) as refusal:
-        latents_of(pixels, dataset.digests, autoencoder, tmp_path / "latents")
+        latents_of(pixels, autoencoder, tmp_path / "latents")
     message = str(refusal.value)
     assert message.startswith(str(pixels / "train" / "000001.tar"))
     assert complaint in message

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from support.flows_project import sh
 
-from flows.compare import (
+from flows.graph import Stage
+from flows.reproduce import (
     Row,
     largest_difference,
     metric_paths,
@@ -13,7 +14,6 @@ from flows.compare import (
     metrics_here,
     side_by_side,
 )
-from flows.graph import Stage
 
 
 def test_rows_have_what_either_has_and_a_difference_where_both_have_it() -> None:
