@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.closure import ROOT
 
 from semflow.core.provenance import Provenance
 from semflow.evaluation.presets import ProtocolRecord
@@ -20,6 +19,7 @@ from semflow.evaluation.results import (
 )
 from semflow.params.reading import read_block
 from semflow.report.content import Content, Example, WeightFile
+from tools.closure import ROOT
 
 CLASSES = ["water", "forest & bush", "<ice>", "barren"]
 COLORS = ((20, 60, 120), (30, 150, 40), (240, 248, 255), (210, 200, 190))

@@ -17,7 +17,6 @@ from pathlib import Path
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.core.resume import held
 from semflow.index.listing import read_index
-from support.closure import ROOT
 from support.tiny_data import (
     SHAPE,
     TRAIN_SAMPLES,
@@ -27,6 +26,7 @@ from support.tiny_data import (
     pixels_of,
     scratch_for,
 )
+from tools.closure import ROOT
 
 
 def start(

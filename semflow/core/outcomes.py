@@ -21,7 +21,7 @@ from typing import Any
 
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import write_json
-from stages.passing import is_passing, is_passing_name
+from semflow.core.passing import is_passing, is_passing_name
 
 OUTCOME_VARIABLE = "SEMFLOW_OUTCOME"
 LAUNCH_FILE = "launch.json"
