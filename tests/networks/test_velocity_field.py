@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.tiny import BACKBONE, same_weights
+from support.tiny import same_weights
+from support.tiny_data import BACKBONE
 from torch import Tensor, nn
 
-from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.networks.velocity import VelocityField, scratch_unet, with_channels
 
 
 class RecordingUnet(nn.Module):
@@ -70,3 +71,22 @@ def test_a_new_field_does_not_move_and_a_trained_one_heeds_x_and_t() -> None:
     nn.init.normal_(unet.conv_out.weight)
     assert not torch.equal(field(x, t), field(x, t + 0.5))
     assert not torch.equal(field(x, t), field(x + 1, t))
+
+
+def test_a_unet_with_more_channels_starts_with_the_old_ones_answer() -> None:
+    unet = scratch_unet(BACKBONE, 0, 4, 4)
+    nn.init.normal_(unet.conv_out.weight)
+    wider = with_channels(unet, in_channels=8, out_channels=6)
+    x, added, t = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([0.1, 0.9])
+    with torch.no_grad():
+        before = VelocityField(unet, torch.zeros(1, 1, 8))(x, t)
+        after = VelocityField(wider, torch.zeros(1, 1, 8))(torch.cat([x, added], dim=1), t)
+    assert after.shape == (2, 6, 8, 8)
+    torch.testing.assert_close(after[:, :4], before)
+    assert not after[:, 4:].any()
+    assert (wider.config.in_channels, wider.config.out_channels) == (8, 6)
+
+
+def test_a_unet_that_has_its_channels_already_is_left_as_it_is() -> None:
+    unet = scratch_unet(BACKBONE, 0, 4, 4)
+    assert with_channels(unet, 4, 4) is unet
