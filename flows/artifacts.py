@@ -28,7 +28,7 @@ class Progress:
     """A bar on the page of one task; made with the first percent, and never in the way.
 
     Args:
-        address: of the stage.
+        address: Of the stage.
     """
 
     def __init__(self, address: str) -> None:

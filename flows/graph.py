@@ -21,13 +21,13 @@ class Stage:
     """One stage for one data set.
 
     Args:
-        name: its key in dvc.yaml.
-        address: what `dvc repro` calls it, `index@earth`; the name alone if it belongs to no data
+        name: Its key in dvc.yaml.
+        address: What `dvc repro` calls it, `index@earth`; the name alone if it belongs to no data
             set.
-        deps: paths that it reads.
-        outs: paths that it makes.
-        tracked: those of them that git holds, not DVC's cache.
-        gpu: whether it asks for an accelerator, as its `meta` says.
+        deps: Paths that it reads.
+        outs: Paths that it makes.
+        tracked: Those of them that git holds, not DVC's cache.
+        gpu: Whether it asks for an accelerator, as its `meta` says.
     """
 
     name: str
@@ -42,12 +42,12 @@ def stages_for(target: str, dataset: str, root: Path) -> list[Stage]:
     """A stage and all that it depends on, each after what it reads.
 
     Args:
-        target: name of a stage.
-        dataset: the item of the stages that are made for each data set.
-        root: folder of dvc.yaml.
+        target: Name of a stage.
+        dataset: The item of the stages that are made for each data set.
+        root: Folder of dvc.yaml.
 
     Raises:
-        UserError: dvc.yaml is absent or has no such stage.
+        UserError: Dvc.yaml is absent or has no such stage.
     """
     stages = read_stages(dataset, root)
     if target not in stages:
@@ -68,7 +68,7 @@ def read_stages(dataset: str, root: Path) -> dict[str, Stage]:
     """All stages of dvc.yaml by name, for one data set.
 
     Raises:
-        UserError: dvc.yaml is absent.
+        UserError: Dvc.yaml is absent.
     """
     try:
         found = YAML(typ="safe").load(root / GRAPH_FILE)["stages"]

@@ -5,7 +5,7 @@
 SIGTERM, or the death of the parent, becomes SIGTERM for every descendant, whatever session or
 process group it is in, and after SEMFLOW_GRACE_SECONDS, by default 10, SIGKILL. If the guard itself
 is killed, the command gets SIGTERM (on Linux). The exit code is the command's, 128 + N after a
-signal.
+signal, 127 if it cannot be started.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import psutil
 GRACE_VARIABLE = "SEMFLOW_GRACE_SECONDS"
 DEFAULT_GRACE = 10.0
 TERMINATED = 128 + signal.SIGTERM
+NOT_FOUND = 127
 # <sys/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -40,7 +41,12 @@ def main() -> int:
         signal.signal(number, note)
     # Descendants that lose their parents become children of this process, and are found again.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    child = subprocess.Popen(sys.argv[1:], preexec_fn=_end_with_parent)
+    try:
+        # A session of its own: a signal to the guard's group reaches the command once, from here.
+        child = subprocess.Popen(sys.argv[1:], preexec_fn=_end_with_parent, start_new_session=True)
+    except OSError as error:
+        sys.stderr.write(f"error: {sys.argv[1]} cannot be started ({error.strerror})\n")
+        return NOT_FOUND
     while child.poll() is None and not asked and os.getppid() == parent:
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout=0.2)

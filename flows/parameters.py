@@ -2,56 +2,87 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from semflow.cli.use import merge, round_trip, written
+from flows.workspace import git
 from semflow.core.errors import UserError
 from semflow.params.messages import nearest_name
-from semflow.schema import Params, validate_params
+from semflow.params.reading import LISTED
+from semflow.params.recipes import RECIPES, merge, overrides_for, round_trip, written
+from semflow.schema import validate_params
 
 Overrides = Mapping[str, Any]
 """Values of a data set's block, by dotted key or nested: `{"train.steps": 10}`."""
+_RECIPE_NAME = re.compile("[a-z][a-z0-9-]*")
+
+
+def recipe_at(repository: Path, commit: str, name: str, dataset: str) -> dict[str, Any]:
+    """What a recipe of a commit changes in a data set's block.
+
+    Args:
+        repository: That knows the commit.
+        commit: Full hash.
+        name: Name of a file in the folder of recipes, without its ending.
+        dataset: Name of the block.
+
+    Raises:
+        UserError: No such recipe, it is no YAML, or it does not know the data set.
+    """
+    files = git(repository, "ls-tree", "--name-only", commit, f"{RECIPES}/").splitlines()
+    known = [path.stem for path in map(PurePosixPath, files) if path.suffix == ".yaml"]
+    if not _RECIPE_NAME.fullmatch(name) or name not in known:
+        raise UserError(f"unknown recipe {name!r}; {nearest_name(name, known)}")
+    path = f"{RECIPES}/{name}.yaml"
+    values = _mapping(git(repository, "show", f"{commit}:{path}"), path, YAML(typ="safe"))
+    return overrides_for(values, name, dataset)
 
 
 def with_dataset(text: str, dataset: str) -> str:
     """A params.yaml that lists one data set and is otherwise as it was, to the byte if it did.
 
     Args:
-        text: the file as it is; of a past commit, whose schema may be another.
-        dataset: the only one that the new file lists.
+        text: The file as it is; of a past commit, whose schema may be another.
+        dataset: The only one that the new file lists.
 
     Raises:
-        UserError: the file has no block for it.
+        UserError: The file is no YAML, or has no block for it.
     """
-    document = round_trip().load(text)
-    if dataset not in _blocks(document):
-        raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, _blocks(document))}")
-    if document["datasets"] == [dataset]:
+    document = _mapping(text, "params.yaml", round_trip())
+    known = [name for name, block in document.items() if isinstance(block, dict)]
+    if dataset not in known:
+        raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, known)}")
+    listed = document.get(LISTED)
+    if listed == [dataset]:
         return text
-    document["datasets"].clear()
-    document["datasets"].append(dataset)
+    if not isinstance(listed, list):
+        raise UserError(f"params.yaml: {LISTED} is no list; name the data sets of DVC's graph")
+    # In place: its comments stay.
+    listed.clear()
+    listed.append(dataset)
     return written(document)
 
 
-def edited_params(text: str, dataset: str, recipe: str | None, overrides: Overrides) -> str:
+def edited_params(text: str, dataset: str, recipe: Overrides | None, overrides: Overrides) -> str:
     """A params.yaml that lists one data set, with its block changed; comments are kept.
 
     Args:
-        text: the file as it is.
-        dataset: the only one that the new file lists.
-        recipe: a name below `recipes`, or None.
-        overrides: applied after the recipe.
+        text: The file as it is.
+        dataset: The only one that the new file lists.
+        recipe: Values that `recipe_at` has found, or None.
+        overrides: Applied after the recipe.
 
     Raises:
-        UserError: unknown data set, recipe or parameter, or a value that the schema does not allow.
+        UserError: Unknown data set or parameter, or a value that the schema does not allow.
     """
     listed = with_dataset(text, dataset)
-    document = round_trip().load(listed)
-    if recipe is not None:
-        merge(document[dataset], _recipe(document["recipes"], recipe, dataset))
+    document = _mapping(listed, "params.yaml", round_trip())
+    merge(document[dataset], recipe or {})
     merge(document[dataset], nested(overrides))
     edited = written(document) if recipe is not None or overrides else listed
     validate_params(YAML(typ="safe").load(edited), f"params.yaml for {dataset}")
@@ -62,7 +93,7 @@ def nested(overrides: Overrides) -> dict[str, Any]:
     """Dotted keys as mappings in mappings.
 
     Raises:
-        UserError: a key names both a value and a block.
+        UserError: A key names both a value and a block.
     """
     result: dict[str, Any] = {}
     for key, value in overrides.items():
@@ -82,15 +113,11 @@ def nested(overrides: Overrides) -> dict[str, Any]:
     return result
 
 
-def _recipe(recipes: Mapping[str, Any], recipe: str, dataset: str) -> dict[str, Any]:
-    if recipe not in recipes:
-        raise UserError(f"unknown recipe {recipe!r}; {nearest_name(recipe, list(recipes))}")
-    if dataset not in recipes[recipe]:
-        known = ", ".join(recipes[recipe])
-        raise UserError(f"recipe {recipe!r} is for {known}, not for {dataset!r}")
-    overrides: dict[str, Any] = recipes[recipe][dataset]
-    return overrides
-
-
-def _blocks(document: Mapping[str, Any]) -> list[str]:
-    return [name for name in document if name not in Params.model_fields]
+def _mapping(text: str, source: str, parser: YAML) -> dict[str, Any]:
+    try:
+        values = parser.load(text)
+    except YAMLError as error:
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{source} holds no mapping; take it from the repository again")
+    return values

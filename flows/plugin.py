@@ -33,7 +33,7 @@ def completed(arguments: list[str]) -> list[str]:
     """A command line's arguments with the flow's name before that of a deployment.
 
     Args:
-        arguments: those after the program's name; not of `prefect deployment`: returned as they
+        arguments: Those after the program's name; not of `prefect deployment`: returned as they
             are.
     """
     if arguments[:1] != ["deployment"]:

@@ -23,10 +23,10 @@ class Checkpoint:
     """What a commit notes of a checkpoint, which itself lies in the cache.
 
     Args:
-        md5: as dvc.lock has it.
-        weights: sha256 of each weights file by its path in the checkpoint.
-        versions: of Python and packages; empty where unknown.
-        hardware: that it was trained on; empty where unknown.
+        md5: As dvc.lock has it.
+        weights: Sha256 of each weights file by its path in the checkpoint.
+        versions: Of Python and packages; empty where unknown.
+        hardware: That it was trained on; empty where unknown.
     """
 
     md5: str
@@ -61,10 +61,10 @@ def record(
     """Commits on `runs/<name>` and tags it with the name; the user's branch stays where it is.
 
     Args:
-        found: where the run has worked.
-        title: first line of the message.
-        stages: whose outputs git holds are committed too.
-        checkpoint: noted in the message.
+        found: Where the run has worked.
+        title: First line of the message.
+        stages: Whose outputs git holds are committed too.
+        checkpoint: Noted in the message.
 
     Returns:
         The full hash, and the branch. Where nothing differs from the commit that the run started
@@ -88,10 +88,10 @@ def register(found: Workspace, model: str, commit: str, checkpoint: Checkpoint) 
     """Gives a commit the next version of a model of dvc.yaml's `artifacts`, as GTO's tags do it.
 
     Args:
-        found: where the run has worked.
-        model: name of the artifact.
-        commit: of the run.
-        checkpoint: that it notes.
+        found: Where the run has worked.
+        model: Name of the artifact.
+        commit: Of the run.
+        checkpoint: That it notes.
 
     Returns:
         The tag, `earth@v0.0.3`: the newest one as it is where it has the same bytes. None where the

@@ -2,50 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from flows.artifacts import flat
 from flows.graph import Stage
-from flows.output import StageFailed
 from flows.record import Checkpoint
-from flows.stage import pull
-from flows.workspace import Workspace, dvc, has_remote
+from flows.stage import StageFailed, StageMissing, checkout, pull
+from flows.workspace import Workspace, git, has_remote
 from semflow.core.errors import UserError
-
-UNREADABLE = "failed to connect"
-"""What DVC says of a remote that it cannot ask; not of one that lacks a file."""
+from semflow.core.files import read_json
 
 
 def restore(found: Workspace, stages: Sequence[Stage]) -> str | None:
     """Brings back what dvc.lock names, without running anything.
 
     Args:
-        found: a workspace at the commit.
-        stages: all of whose outputs are wanted.
+        found: A workspace at the commit.
+        stages: All of whose outputs are wanted.
 
     Returns:
         Where from, "the cache" or "the remote"; None where not all of it is to be had.
 
     Raises:
-        StageInterrupted: the remote is away, after retries.
-        StageFailed: it cannot be read: whether it has all of it is not known.
+        StageInterrupted: The remote is away, after retries.
+        StageFailed: It cannot be read: whether it has all of it is not known.
     """
     outs = [found.folder / out for stage in stages for out in stage.outs]
     addresses = [stage.address for stage in stages]
-    with suppress(UserError):
-        dvc(found.folder, "checkout", *addresses)
+    with suppress(StageFailed):
+        checkout(addresses, str(found.folder))
     if all(out.exists() for out in outs):
         return "the cache"
     if has_remote(found.folder):
-        try:
+        with suppress(StageMissing):
             pull(addresses, str(found.folder))
-        except StageFailed as failed:
-            if UNREADABLE in str(failed):
-                raise
         if all(out.exists() for out in outs):
             return "the remote"
     return None
@@ -65,9 +62,9 @@ def comparison(made: Checkpoint, md5: str | None, noted: Checkpoint | None) -> t
     """Whether a checkpoint is what a commit holds, as far as it must be.
 
     Args:
-        made: the one at hand.
-        md5: of the commit's dvc.lock.
-        noted: what the commit notes beside, if it was made by a flow.
+        made: The one at hand.
+        md5: Of the commit's dvc.lock.
+        noted: What the commit notes beside, if it was made by a flow.
 
     Returns:
         False only where hardware and versions are those of the commit and the bytes are not; and a
@@ -95,3 +92,88 @@ def _differing(made: Checkpoint, noted: Checkpoint) -> Iterator[str]:
         for name in here.keys() | there.keys():
             if here.get(name) != there.get(name):
                 yield f"{name} {here.get(name)}, there {there.get(name)}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric.
+
+    Args:
+        metric: Dotted name.
+        commit: Its value at the commit; None where only this run has it.
+        here: Its value in this run; None where only the commit has it.
+        difference: Of here to there; None where either is missing.
+    """
+
+    metric: str
+    commit: float | None
+    here: float | None
+    difference: float | None
+
+
+def metrics_at(repository: Path, commit: str, paths: Sequence[str]) -> dict[str, float]:
+    """Every number of a commit's metrics by dotted name.
+
+    Args:
+        repository: That knows the commit.
+        commit: Full hash.
+        paths: JSON files; what the commit has not, or not as JSON, is left out.
+    """
+    found: dict[str, float] = {}
+    for path in paths:
+        with suppress(UserError, json.JSONDecodeError):
+            found.update(_numbers(json.loads(git(repository, "show", f"{commit}:{path}"))))
+    return found
+
+
+def metrics_here(folder: Path, paths: Sequence[str]) -> dict[str, float]:
+    """The same of a folder's files."""
+    files = [folder / path for path in paths]
+    return {
+        name: value
+        for file in files
+        if file.is_file()
+        for name, value in _numbers(read_json(file)).items()
+    }
+
+
+def metric_paths(stages: Sequence[Stage]) -> list[str]:
+    """Metrics that git holds: tracked outputs in JSON."""
+    return [out for stage in stages for out in stage.tracked if out.endswith(".json")]
+
+
+def side_by_side(commit: Mapping[str, float], here: Mapping[str, float]) -> list[Row]:
+    """All metrics that either has, the commit's first."""
+    return [
+        Row(name, commit.get(name), here.get(name), _difference(commit.get(name), here.get(name)))
+        for name in dict.fromkeys([*commit, *here])
+    ]
+
+
+def largest_difference(rows: Sequence[Row]) -> str:
+    """The metric that differs most, in a sentence.
+
+    Most in proportion to the larger of its two values: distances are not on the scale of
+    accuracies.
+    """
+    both = [row for row in rows if row.difference is not None]
+    if not both:
+        return "the commit holds no metrics to compare with"
+    row = max(both, key=_share)
+    if row.difference == 0:
+        return f"all {len(both)} metrics are equal"
+    return f"largest difference: {row.metric} {row.commit:.4g} there, {row.here:.4g} here"
+
+
+def _share(row: Row) -> float:
+    larger = max(abs(row.commit or 0.0), abs(row.here or 0.0))
+    return abs(row.difference or 0.0) / larger if larger else 0.0
+
+
+def _difference(there: float | None, here: float | None) -> float | None:
+    return None if there is None or here is None else here - there
+
+
+def _numbers(content: Any) -> dict[str, float]:
+    # A curve is a list, and its points are in the metrics too.
+    return dict(flat(content)) if isinstance(content, Mapping) else {}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from dvc.config import Config
+from filelock import FileLock, Timeout
 
 from flows.graph import Stage, outside
 from semflow.core.errors import UserError
-from semflow.core.scratch import ROOT_VARIABLE
+from semflow.core.resume import ROOT_VARIABLE
 
 RUNS = "runs"
-DVC = (sys.executable, "-P", "-m", "dvc")
 UNATTENDED = (
     "-c",
     "core.hooksPath=/dev/null",
@@ -39,10 +36,10 @@ class Workspace:
     """A checkout for one run.
 
     Args:
-        folder: its root, which goes away with the run.
-        repository: root of the user's checkout.
-        name: of the run.
-        commit: full hash that it was made at.
+        folder: Its root, which goes away with the run.
+        repository: Root of the user's checkout.
+        name: Of the run.
+        commit: Full hash that it was made at.
     """
 
     folder: Path
@@ -60,7 +57,7 @@ def repository_root() -> Path:
     """The checkout that the current folder belongs to.
 
     Raises:
-        UserError: it belongs to none.
+        UserError: It belongs to none.
     """
     return Path(git(Path.cwd(), "rev-parse", "--show-toplevel"))
 
@@ -74,10 +71,12 @@ def commit_of(repository: Path, revision: str | None) -> str:
     """The full hash of a revision; of HEAD for None.
 
     Raises:
-        UserError: there is no such commit.
+        UserError: There is no such commit.
     """
     try:
-        return git(repository, "rev-parse", "--verify", f"{revision or 'HEAD'}^{{commit}}")
+        # What follows is a revision even if it begins like an option.
+        name = f"{revision or 'HEAD'}^{{commit}}"
+        return git(repository, "rev-parse", "--verify", "--end-of-options", name)
     except UserError:
         raise UserError(f"revision {revision!r} is no commit of {repository}; fetch it") from None
 
@@ -89,19 +88,18 @@ def workspace(repository: Path, name: str, commit: str) -> Iterator[Workspace]:
     What a killed run of any name has left is removed too.
 
     Args:
-        repository: the user's checkout, whose DVC cache and remotes are used.
-        name: of the run, and of the folder; the same name again finds nothing of the earlier run.
-        commit: full hash.
+        repository: The user's checkout, whose DVC cache and remotes are used.
+        name: Of the run, and of the folder; the same name again finds nothing of the earlier run.
+        commit: Full hash.
 
     Raises:
-        UserError: a run of that name is going on.
+        UserError: A run of that name is going on.
     """
     parent = scratch_root(repository) / RUNS
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / name
     with ExitStack() as held:
-        with (parent / "lock").open("a", encoding="ascii") as one_at_a_time:
-            fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        with FileLock(parent / "lock"):
             held.enter_context(_held(parent / f"{name}.lock"))
             _sweep(repository, parent)
             _remove(repository, folder)
@@ -144,18 +142,16 @@ def git(folder: Path, *arguments: str) -> str:
     """What git prints, without the last newline.
 
     Raises:
-        UserError: git fails, with its line.
+        UserError: Git fails, with what it says, in one line.
     """
-    return _output(["git", "-C", str(folder), *UNATTENDED, *arguments], folder)
-
-
-def dvc(folder: Path, *arguments: str) -> str:
-    """What dvc prints, without the last newline.
-
-    Raises:
-        UserError: dvc fails, with its first line that says why.
-    """
-    return _output([*DVC, *arguments], folder)
+    command = ["git", "-C", str(folder), *UNATTENDED, *arguments]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout or "no message").split())
+        raise UserError(f"git {' '.join(arguments)} failed in {folder}: {said}")
+    return done.stdout.strip()
 
 
 def has_remote(folder: Path) -> bool:
@@ -174,30 +170,24 @@ def _share_settings(repository: Path, folder: Path) -> None:
 
 @contextmanager
 def _held(lock: Path) -> Iterator[None]:
-    with lock.open("a", encoding="ascii") as file:
-        if not _lock(file):
-            raise UserError(f"run {lock.stem} is going on; cancel it or wait for it")
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    held = FileLock(lock, blocking=False)
+    try:
+        held.acquire()
+    except Timeout:
+        raise UserError(f"run {lock.stem} is going on; cancel it or wait for it") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()
 
 
 def _sweep(repository: Path, parent: Path) -> None:
     """Removes the workspaces of processes that are gone."""
     for lock in parent.glob("*.lock"):
-        with lock.open("a", encoding="ascii") as file:
-            if _lock(file):
-                _remove(repository, lock.with_suffix(""))
-                lock.unlink(missing_ok=True)
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        with suppress(Timeout), FileLock(lock, blocking=False):
+            _remove(repository, lock.with_suffix(""))
+            lock.unlink(missing_ok=True)
 
 
 def _remove(repository: Path, folder: Path) -> None:
@@ -206,15 +196,3 @@ def _remove(repository: Path, folder: Path) -> None:
     # This one only: a worktree of the user's own may lie on a disk that is away.
     with suppress(UserError):
         git(repository, "worktree", "remove", "--force", "--force", str(folder))
-
-
-def _output(command: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        # DVC ends with where to ask for help, git with a hint.
-        why = next((line for line in lines if line.startswith(("ERROR: ", "fatal: "))), lines[-1])
-        raise UserError(f"{' '.join(command)} failed in {folder}: {why}")
-    return done.stdout.strip()

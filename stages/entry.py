@@ -1,4 +1,4 @@
-"""How every stage starts and how it fails: one line and exit code 2."""
+"""How every stage starts, and how it fails: a user's mistake is one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from semflow.core.errors import UserError
+from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
 from semflow.params.fields import StageParams
 from semflow.params.reading import read_stage_params
+from stages.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 
 Params = TypeVar("Params", bound=StageParams)
 
@@ -87,12 +88,14 @@ def note_runtime(path: Path, stage: str, seconds: float) -> None:
 
 
 def _say_mistakes(stage: Callable[[], None]) -> None:
+    """Runs it, its outcome noted for who has started it."""
     try:
-        stage()
+        with noted_outcome():
+            stage()
     except UserError as error:
         # In one piece: ranks that stop at once share the stream.
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
+        sys.exit(EXIT_CODES[BUSY if isinstance(error, Busy) else MISTAKE])
 
 
 def _name() -> str:

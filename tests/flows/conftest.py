@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
 from support.closure import ROOT
-from support.flows_project import CONFIG, GRAPH, IGNORED, STAGE, sh
+from support.flows_project import CONFIG, GRAPH, IGNORED, PACKAGE, STAGE, sh
 
 
 @pytest.fixture
@@ -28,16 +29,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
     (root / ".dvcignore").write_text("logs\n.scratch\n", encoding="utf-8")
     (root / ".gitignore").write_text(IGNORED, encoding="utf-8")
-    (root / "stage.py").write_text(STAGE, encoding="utf-8")
+    (root / "stages").mkdir()
+    (root / "stages" / "__init__.py").write_text(PACKAGE, encoding="utf-8")
+    (root / "stages" / "work.py").write_text(STAGE, encoding="utf-8")
     (root / "dvc.yaml").write_text(GRAPH, encoding="utf-8")
     (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    shutil.copytree(ROOT / "recipes", root / "recipes")
     (root / "data" / "raw" / "earth").mkdir(parents=True)
     (root / "data" / "raw" / "earth" / "file").write_text("raw", encoding="utf-8")
     sh(root, "git", "add", "--all")
     sh(root, "git", "commit", "--quiet", "-m", "first")
     monkeypatch.chdir(root)
-    monkeypatch.delenv("SEMFLOW_LAUNCH", raising=False)
-    monkeypatch.delenv("SEMFLOW_SCRATCH", raising=False)
+    for name in ("SEMFLOW_LAUNCH", "SEMFLOW_OUTCOME", "SEMFLOW_SCRATCH"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     return root
 

@@ -13,7 +13,7 @@ import flows.runs
 from flows.artifacts import key_of
 from flows.graph import outside, read_stages, stages_for
 from flows.plugin import completed
-from flows.road import TARGETS
+from flows.runs import TARGETS
 from semflow.schema import read_params
 from stages.entry import Folders
 

@@ -16,7 +16,7 @@ import pytest
 from support.closure import ROOT
 
 from flows.guard import GRACE_VARIABLE, guarded
-from flows.stage import running
+from flows.process import running
 
 # Writes its pid, and on SIGTERM another file; a session of its own, as torchrun's ranks have.
 WORKER = """

@@ -25,6 +25,7 @@ from support.tiny_data import (
     RandomReader,
     index_of,
     pixels_of,
+    scratch_for,
 )
 
 
@@ -102,7 +103,8 @@ def _latents(root: Path, delay: float) -> None:
     sys.stdout.write(f"rank {accelerator.process_index} of {accelerator.num_processes}\n")
     sys.stdout.flush()
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
-    scratch, out = root / "latents.scratch", root / "latents"
+    out = root / "latents"
+    scratch = scratch_for(out)
     with held(scratch) if accelerator.is_main_process else nullcontext():
         write_image_latents("earth", root / "shards", autoencoder, 4, scratch, out, accelerator)
 

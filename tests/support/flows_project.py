@@ -5,66 +5,77 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from support.closure import ROOT
+
+# The project's own stage beside the repository's launcher and entry.
+PACKAGE = f"__path__.append({str(ROOT / 'stages')!r})\n"
 # What a stage does follows from its data set's train.steps: 2 is the user's mistake,
 # 3 is killed once, 4 finds another run at work once, any other works.
 STAGE = """
-import os, pathlib, signal, sys, time
+import os, pathlib, signal, sys
 from ruamel.yaml import YAML
+from semflow.core.errors import Busy, UserError
+from stages.entry import run_plain
 name, dataset, out = sys.argv[1:]
-steps = YAML(typ="safe").load(pathlib.Path("params.yaml"))[dataset]["train"]["steps"]
 scratch = pathlib.Path(os.environ["SEMFLOW_SCRATCH"])
-with (scratch / "ran").open("a") as file:
-    file.write(f"{name} ")
-if name == "train" and steps == 2:
-    print("error: no such luck")
-    sys.exit(2)
-if name == "train" and steps == 3 and not (scratch / "killed").exists():
-    (scratch / "killed").touch()
-    os.kill(os.getpid(), signal.SIGKILL)
-if name == "train" and steps == 4 and not (scratch / "busy").exists():
-    (scratch / "busy").touch()
-    print("error: process 71 is at work in .scratch/train/earth/0; wait for it or stop it")
-    sys.exit(2)
-folder = pathlib.Path(out)
-if name == "report":
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_text("<html>")
-elif name == "evaluate":
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_text('{"segmentation": {"miou": 0.5}}')
-else:
-    (folder / "unet").mkdir(parents=True)
-    (folder / "unet" / "x.safetensors").write_text(f"{name} {steps}")
+
+def once(what):
+    first = not (scratch / what).exists()
+    (scratch / what).touch()
+    return first
+
+def work():
+    steps = YAML(typ="safe").load(pathlib.Path("params.yaml"))[dataset]["train"]["steps"]
+    with (scratch / "ran").open("a") as file:
+        file.write(f"{name} ")
+    if name == "train" and steps == 2:
+        raise UserError("no such luck")
+    if name == "train" and steps == 3 and once("killed"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "train" and steps == 4 and once("busy"):
+        raise Busy("process 71 is at work in .scratch/train/earth/0; wait for it or stop it")
+    folder = pathlib.Path(out)
+    if name == "report":
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text("<html>")
+    elif name == "evaluate":
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text('{"segmentation": {"miou": 0.5}}')
+    else:
+        (folder / "unet").mkdir(parents=True)
+        (folder / "unet" / "x.safetensors").write_text(f"{name} {steps}")
+
+run_plain(work)
 """
 GRAPH = """
 stages:
   index:
     foreach: ${datasets}
     do:
-      cmd: $SEMFLOW_LAUNCH python stage.py index ${item} data/index/${item}
-      deps: ["data/raw/${item}", stage.py]
+      cmd: python -m stages.launch work index ${item} data/index/${item}
+      deps: ["data/raw/${item}", stages/work.py]
       outs: ["data/index/${item}"]
   train:
     foreach: ${datasets}
     do:
       meta: {gpu: true}
-      cmd: $SEMFLOW_LAUNCH python stage.py train ${item} models/${item}/pipeline
-      deps: ["data/index/${item}", stage.py]
+      cmd: python -m stages.launch work train ${item} models/${item}/pipeline
+      deps: ["data/index/${item}", stages/work.py]
       params: ["${item}.train"]
       outs: ["models/${item}/pipeline"]
   evaluate:
     foreach: ${datasets}
     do:
-      cmd: $SEMFLOW_LAUNCH python stage.py evaluate ${item} reports/${item}/metrics.json
-      deps: ["models/${item}/pipeline", stage.py]
+      cmd: python -m stages.launch work evaluate ${item} reports/${item}/metrics.json
+      deps: ["models/${item}/pipeline", stages/work.py]
       metrics:
         - "reports/${item}/metrics.json":
             cache: false
   report:
     foreach: ${datasets}
     do:
-      cmd: $SEMFLOW_LAUNCH python stage.py report ${item} reports/${item}/index.html
-      deps: ["reports/${item}/metrics.json", stage.py]
+      cmd: python -m stages.launch work report ${item} reports/${item}/index.html
+      deps: ["reports/${item}/metrics.json", stages/work.py]
       outs: ["reports/${item}/index.html"]
 artifacts:
   earth:
@@ -76,7 +87,7 @@ LOCK = f"""
 schema: '2.0'
 stages:
   train@earth:
-    cmd: $SEMFLOW_LAUNCH python stage.py train earth models/earth/pipeline
+    cmd: python -m stages.launch work train earth models/earth/pipeline
     outs:
     - path: models/earth/pipeline
       hash: md5
@@ -85,7 +96,7 @@ stages:
       nfiles: 1
 """
 CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
-IGNORED = "/data/\n/models/\n/logs/\n/.scratch/\n/reports/*/index.html\n"
+IGNORED = "__pycache__/\n/data/\n/models/\n/logs/\n/.scratch/\n/reports/*/index.html\n"
 
 
 def sh(folder: Path, *command: str) -> str:
