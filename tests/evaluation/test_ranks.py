@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
+from support.tiny_data import SHAPE, RandomReader, index_of, pixels_of
 
-from semflow.pseudo_masks.palette import make_palette
 from tools.closure import ROOT
 
 
@@ -34,9 +33,8 @@ def val(tmp_path: Path) -> Path:
     """Ten samples: five batches, of which two processes have unequal shares."""
     (tmp_path / "raw.txt").touch()
     reader = RandomReader(tmp_path / "raw.txt", {"val": 10})
-    palette = make_palette(PALETTE, len(CLASSES.names))
     index = index_of(reader, tmp_path / "index")
-    pixels_of(index, reader, palette, SHAPE, tmp_path / "shards", tmp_path / "digests.json")
+    pixels_of(index, reader, SHAPE, tmp_path / "shards")
     return tmp_path / "shards" / "val"
 
 
