@@ -17,9 +17,9 @@ help:
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
 	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
 	@echo "make test       the test suite"
-	@echo "make check      lint, format, types"
+	@echo "make check      lint, format, types, of bench and tools too"
 	@echo "make format     rewrite the code to the format that check wants"
-	@echo "make deps       write the stages' import closures into dvc.yaml"
+	@echo "make deps       write into dvc.yaml which packages each stage imports"
 
 setup: $(VENV)/installed
 
@@ -40,15 +40,15 @@ demo-long: setup
 smoke: setup
 	rm -rf .smoke
 	git clone --quiet . .smoke
-	cd .smoke && semflow use smoke earth && dvc repro
+	cd .smoke && python -m semflow.cli.main use smoke earth && dvc repro
 	cd .smoke && dvc repro
-	cd .smoke && python tools/check_reruns.py
+	cd .smoke && python -m tools.check_reruns
 	test -s .smoke/reports/earth/index.html
 
 smoke-datasets: setup
 	rm -rf .smoke
 	git clone --quiet . .smoke
-	cd .smoke && python tools/smoke_datasets.py
+	cd .smoke && python -m tools.smoke_datasets
 
 test: setup
 	pytest
@@ -63,4 +63,4 @@ format: setup
 	ruff format .
 
 deps: setup
-	python tools/write_dvc_deps.py
+	python -m tools.write_deps

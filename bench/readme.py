@@ -1,7 +1,7 @@
 """Writes figures and pictures into the README: nothing there is typed by hand.
 
-    python bench/readme.py keep docs/earth-long    # in the workspace of `make demo-long`
-    python bench/readme.py write                   # in the workspace of `make demo`
+    python -m bench.readme keep docs/earth-long    # in the workspace of `make demo-long`
+    python -m bench.readme write                   # in the workspace of `make demo`
 
 `keep` notes a run's figures as NAME.json, from reports/earth/metrics.json, and its picture as
 NAME.png, by running models/earth/pipeline on a few val samples. `write` does so for the demo, as
@@ -11,25 +11,40 @@ docs/earth, and puts it and docs/earth-long between the README's two markers.
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from semflow.core.files import read_json, write_json, write_text
 from semflow.core.pictures import color_table, picture_grid
-from semflow.pipeline import load_pipeline
-from semflow.report.examples import make_examples
+from semflow.core.seeds import spread
+from semflow.evaluation.results import read_metrics
+from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.schema import read_params
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
+from stages.entry import Folders
 
+README = Path("README.md")
 START, END = "<!-- figures: written by bench/readme.py -->", "<!-- end of figures -->"
 DATASET = "earth"
 RUNS = {"make demo": Path("docs/earth"), "make demo-long": Path("docs/earth-long")}
 PICTURE_SCALE = 2
+TILES, SEEDS = 8, (0, 1)
+BASELINES = {
+    "color_classifier": "colour classifier",
+    "unet": "discriminative U-Net, same size, same samples",
+}
+"""How baselines are called in the table; another goes by its own name."""
 
-Figures = dict[str, Any]
+Figures = Mapping[str, Any]
+"""What `keep` notes of a run: `samples_seen`, and `metrics` as metrics.json has them."""
 
 
 def main() -> None:
@@ -38,48 +53,59 @@ def main() -> None:
     parser.add_argument("action", choices=("keep", "write"))
     parser.add_argument("name", type=Path, nargs="?", help="path without its ending, for keep")
     options = parser.parse_args()
-    if options.action == "keep":
-        keep(options.name)
-        return
-    keep(RUNS["make demo"])
-    runs = {name: read_json(path.with_suffix(".json")) for name, path in RUNS.items()}
-    readme = Path("README.md").read_text(encoding="utf-8")
-    before, rest = readme.split(START)
-    after = rest.split(END)[1]
-    parts = [START, pictures(), introduction(runs), segmentation(runs), synthesis(runs), END]
-    write_text(Path("README.md"), before + "\n\n".join(parts) + after)
+    if (options.action == "keep") != (options.name is not None):
+        parser.error("keep takes a name, write takes none")
+    keep(options.name or RUNS["make demo"])
+    if options.action == "write":
+        runs = {run: read_json(path.with_suffix(".json")) for run, path in RUNS.items()}
+        write_text(README, with_figures(README.read_text("utf-8"), runs))
 
 
 def keep(name: Path) -> None:
     """Writes NAME.json and NAME.png of this workspace's run."""
+    folders = Folders(DATASET)
     train = read_params().dataset(DATASET).train
-    metrics = read_json(Path("reports") / DATASET / "metrics.json")
-    figures = {"samples_seen": train.steps * train.batch_size, "metrics": metrics}
-    write_json(name.with_suffix(".json"), figures)
-    save_picture(name.with_suffix(".png"))
-
-
-def save_picture(path: Path) -> None:
-    """Held-out tiles both ways, as a grid."""
-    params = read_params().dataset(DATASET)
-    pipeline = load_pipeline(Path("models") / DATASET / "pipeline")
+    metrics = read_metrics(folders.metrics).model_dump(mode="json")
+    write_json(
+        name.with_suffix(".json"),
+        {"samples_seen": train.steps * train.batch_size, "metrics": metrics},
+    )
+    pipeline = load_pipeline(folders.pipeline)
     pipeline.set_progress_bar_config(disable=True)
-    colors = color_table(pipeline.config.class_colors)
-    val = ShardFolder(read_manifest(Path("data/shards") / DATASET / "val"))
-    examples = make_examples(
-        pipeline, val, params.report.model_copy(update={"examples": 8, "seeds": (0, 1)})
-    )
-    grid = picture_grid(
-        [
-            [example.image for example in examples],
-            [colors[example.label] for example in examples],
-            [colors[example.segmentation] for example in examples],
-            *[[example.syntheses[i] for example in examples] for i in range(2)],
-        ]
-    )
-    image = Image.fromarray(grid)
+    image = Image.fromarray(picture(pipeline, ShardFolder(read_manifest(folders.shards / "val"))))
     size = (image.width * PICTURE_SCALE, image.height * PICTURE_SCALE)
-    image.resize(size, Image.Resampling.NEAREST).save(path, optimize=True)
+    image.resize(size, Image.Resampling.NEAREST).save(name.with_suffix(".png"), optimize=True)
+
+
+def picture(pipeline: SemFlowPipeline, val: ShardFolder) -> NDArray[np.uint8]:
+    """Held-out samples both ways, a column each, as one (H, W, 3) uint8 picture.
+
+    From above: image, label, its segmentation, and a synthesis from the label for each seed.
+    """
+    colors = color_table(pipeline.config.class_colors)
+    columns = []
+    for position in spread(len(val), TILES):
+        image = png_pixels(val.read(position, "image.png"))
+        label = png_pixels(val.read(position, "label.png"))
+        [segmented] = pipeline.segment(Image.fromarray(image))
+        made = [np.asarray(pipeline.synthesize(label, seed=seed)[0]) for seed in SEEDS]
+        columns.append([image, colors[label], colors[segmented], *made])
+    return picture_grid(list(zip(*columns, strict=True)))
+
+
+def with_figures(readme: str, runs: Mapping[str, Figures]) -> str:
+    """A README with other figures between its two markers.
+
+    Args:
+        readme: Its text.
+        runs: What is noted of each run, by the command that made it.
+    """
+    if readme.count(START) != 1 or readme.count(END) != 1:
+        sys.exit(f"error: README.md must have {START} and {END} once each")
+    before, rest = readme.split(START)
+    after = rest.split(END)[1]
+    parts = [START, pictures(), introduction(runs), segmentation(runs), synthesis(runs), END]
+    return before + "\n\n".join(parts) + after
 
 
 def pictures() -> str:
@@ -95,7 +121,7 @@ def pictures() -> str:
     )
 
 
-def introduction(runs: dict[str, Figures]) -> str:
+def introduction(runs: Mapping[str, Figures]) -> str:
     """What was measured."""
     first = next(iter(runs.values()))["metrics"]
     seen = " and ".join(f"{figures['samples_seen']:,}" for figures in runs.values())
@@ -106,60 +132,71 @@ def introduction(runs: dict[str, Figures]) -> str:
     )
 
 
-def segmentation(runs: dict[str, Figures]) -> str:
-    """mIoU by steps and of the baselines, a column for each run."""
-    found = [figures["metrics"] for figures in runs.values()]
-    rows = [
-        (
-            f"SemFlow, {steps} step{'s' * (steps > '1')}",
-            [m["segmentation"]["by_steps"][steps] for m in found],
-        )
-        for steps in sorted(found[0]["segmentation"]["by_steps"], key=int)
-    ]
-    rows.append(("colour classifier", [m["baselines"]["color_classifier"] for m in found]))
-    unet = [m["baselines"]["unet"] for m in found]
-    rows.append(("discriminative U-Net, same size, same samples", unet))
-    lines = [
-        f"| {name} | " + " | ".join(f"{result['miou']:.3f}" for result in results) + " |"
-        for name, results in rows
-    ]
-    head = "| segmentation, mIoU | " + " | ".join(f"`{run}`" for run in runs) + " |"
-    return "\n".join([head, "|---" * (1 + len(runs)) + "|", *lines])
+def segmentation(runs: Mapping[str, Figures]) -> str:
+    """mIoU of the flow by steps, of other systems and of the baselines, a column for each run."""
+
+    def rows(metrics: Figures) -> dict[str, str]:
+        found = _by_sampler(metrics, "segmentation", "SemFlow, ")
+        for name, figures in metrics["baselines"].items():
+            found[BASELINES.get(name, name)] = figures
+        return {name: f"{figures['miou']:.3f}" for name, figures in found.items()}
+
+    heads = ["segmentation, mIoU", *(f"`{run}`" for run in runs)]
+    return _table(heads, runs, rows, "-")
 
 
-def synthesis(runs: dict[str, Figures]) -> str:
+def synthesis(runs: Mapping[str, Figures]) -> str:
     """Round trip and distance by steps, a pair of columns for each run."""
-    found = [figures["metrics"] for figures in runs.values()]
-    lines = [
-        f"| {steps} step{'s' * (steps > '1')} | "
-        + " | ".join(_pair(m["synthesis"]["by_steps"][steps]) for m in found)
-        + " |"
-        for steps in sorted(found[0]["synthesis"]["by_steps"], key=int)
-    ]
-    floors = [
-        f"{m['baselines']['unet']['miou']:.3f} | {m['synthesis']['floor_fd_mobilenetv2']:.1f}"
-        for m in found
-    ]
-    columns = " | ".join(f"round trip, `{run}` | FD-MobileNetV2" for run in runs)
-    last = found[0]["synthesis"]
-    seeds = " and ".join(f"{m['synthesis']['diversity_st_lpips']:.3f}" for m in found)
-    return "\n".join(
-        [
-            f"| synthesis | {columns} |",
-            "|---" * (1 + 2 * len(runs)) + "|",
-            *lines,
-            f"| real images | {' | '.join(floors)} |",
-            "",
-            f"N = {last['samples']:,} against {last['reference_samples']:,} real tiles. The round "
-            "trip is the mIoU of the syntheses, segmented by the independent U-Net. Two seeds "
-            f"differ by {seeds} ST-LPIPS. The distances use MobileNetV2's features; they are not "
-            "FID.",
-        ]
+
+    def rows(metrics: Figures) -> dict[str, str]:
+        found = {
+            name: f"{figures['roundtrip_miou_unet']:.3f} | {figures['fd_mobilenetv2']:.1f}"
+            for name, figures in _by_sampler(metrics, "synthesis", "").items()
+        }
+        floor = metrics["synthesis"]["floor_fd_mobilenetv2"]
+        found["real images"] = f"{metrics['baselines']['unet']['miou']:.3f} | {floor:.1f}"
+        return found
+
+    pairs = [head for run in runs for head in (f"round trip, `{run}`", "FD-MobileNetV2")]
+    table = _table(["synthesis", *pairs], runs, rows, "- | -")
+    found = [figures["metrics"]["synthesis"] for figures in runs.values()]
+    seeds = " and ".join(f"{one['diversity_st_lpips']:.3f}" for one in found)
+    return (
+        f"{table}\n\nN = {found[0]['samples']:,} against {found[0]['reference_samples']:,} real "
+        "tiles. The round trip is the mIoU of the syntheses, segmented by the independent U-Net. "
+        f"Two seeds differ by {seeds} ST-LPIPS. The distances use MobileNetV2's features; they are "
+        "not FID."
     )
 
 
-def _pair(result: dict[str, float]) -> str:
-    return f"{result['roundtrip_miou_unet']:.3f} | {result['fd_mobilenetv2']:.1f}"
+def _by_sampler(metrics: Figures, way: str, prefix: str) -> dict[str, Figures]:
+    """Figures of one direction by the name of their row: SemFlow's by steps, then the others'."""
+    by_steps = metrics[way]["by_steps"]
+    found = {
+        f"{prefix}{steps} step{'s' * (steps != '1')}": by_steps[steps]
+        for steps in sorted(by_steps, key=int)
+    }
+    # Runs that were kept before there were other systems have none.
+    for system, ways in metrics.get("systems", {}).items():
+        if system != "semflow":
+            found.update({f"{system}, {name}": figures for name, figures in ways[way].items()})
+    return found
+
+
+def _table(
+    heads: Sequence[str],
+    runs: Mapping[str, Figures],
+    rows_of: Callable[[Figures], Mapping[str, str]],
+    absent: str,
+) -> str:
+    """A Markdown table of the rows of all runs; where a run lacks one, what stands for absent."""
+    found = [rows_of(figures["metrics"]) for figures in runs.values()]
+    lines = [
+        " | ".join([name, *(rows.get(name, absent) for rows in found)])
+        for name in dict.fromkeys(name for rows in found for name in rows)
+    ]
+    rule = "|---" * len(heads) + "|"
+    return "\n".join([f"| {' | '.join(heads)} |", rule, *(f"| {line} |" for line in lines)])
 
 
 if __name__ == "__main__":

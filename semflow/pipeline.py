@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from diffusers.utils.logging import disable_progress_bar
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from semflow.core.errors import UserError
 from semflow.formulations.registry import FORMULATIONS
@@ -71,6 +72,9 @@ class SemFlowPipeline(DiffusionPipeline):
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
+        if formulation not in FORMULATIONS:
+            known = ", ".join(FORMULATIONS)
+            raise UserError(f"unknown formulation {formulation!r}; this version knows {known}")
         self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt, statistics=statistics)
         self.register_to_config(
             anchors=anchors,
@@ -262,7 +266,7 @@ def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
     """Reads a checkpoint from a local folder.
 
     Raises:
-        UserError: the folder holds no SemFlow checkpoint.
+        UserError: the folder holds no SemFlow checkpoint, or one whose weights are not finite.
     """
     if not (Path(folder) / "model_index.json").is_file():
         raise UserError(f"{folder} holds no checkpoint (model_index.json); run: dvc repro train")
@@ -277,4 +281,13 @@ def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
         raise UserError(
             f"{folder} is no sound checkpoint ({reason}); dvc checkout or dvc repro train makes it"
         ) from None
+    for name, part in pipeline.components.items():
+        if isinstance(part, nn.Module) and not _is_finite(part):
+            raise UserError(f"{folder}/{name} has weights that are not finite; train it anew")
     return pipeline
+
+
+def _is_finite(network: nn.Module) -> bool:
+    # One pass without copies; a sum of finite float32 numbers is finite in float64.
+    sums = (weights.detach().sum(dtype=torch.float64) for weights in network.parameters())
+    return math.isfinite(sum(map(float, sums)))

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
+from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 from semflow.params.fields import StageParams
 from semflow.params.reading import read_stage_params
-from stages.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 
 Params = TypeVar("Params", bound=StageParams)
 

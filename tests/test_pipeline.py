@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.tiny import random_images, random_label, same_weights
-from support.tiny_data import CLASSES, SIZE
+from support.tiny import (
+    CHANNELS,
+    PATCH,
+    random_images,
+    random_label,
+    same_weights,
+    tiny_pipeline,
+)
+from support.tiny_data import CLASSES, NOISE, SIZE
 
 import semflow
 from semflow.core.errors import UserError
-from semflow.flow.solvers import SOLVERS
+from semflow.core.files import read_json, write_json
+from semflow.flow.solvers import SOLVERS, solve
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.pseudo_masks.noise import draw_noise
 
@@ -45,7 +53,7 @@ def test_without_motion_a_synthesis_is_the_perturbed_pseudo_mask(
     [plain] = still_pipeline.synthesize(label, amplitude=0.0)
     assert np.array_equal(np.asarray(plain), colors)
     [noisy] = still_pipeline.synthesize(label, seed=5)
-    [noise] = draw_noise([0], label.shape, 5, still_pipeline.palette.grain)
+    [noise] = draw_noise([0], label.shape, 5, still_pipeline.noise)
     expected = np.clip(np.rint(colors + 40.0 * noise.permute(1, 2, 0).numpy()), 0, 255)
     assert np.abs(levels(noisy) - expected).max() <= 1
     assert np.array_equal(still_pipeline.segment(noisy)[0][4:], label[4:])
@@ -86,8 +94,8 @@ def test_segmenting_steps_forward_and_synthesizing_backward_along_one_velocity(
 
 def test_decoding_alone_gives_labels_back(still_pipeline: SemFlowPipeline) -> None:
     label = random_label(2)
-    masks = torch.from_numpy(still_pipeline.palette.colorize(label[None]))
-    assert np.array_equal(still_pipeline.score_pseudo_masks(masks).argmax(dim=1)[0].numpy(), label)
+    x_1 = still_pipeline.encode_label(torch.from_numpy(label[None]), None)
+    assert np.array_equal(still_pipeline.class_scores(x_1).argmax(dim=1)[0].numpy(), label)
 
 
 def test_a_saved_checkpoint_comes_back_with_identical_outputs(
@@ -99,6 +107,9 @@ def test_a_saved_checkpoint_comes_back_with_identical_outputs(
         for part in ("vae", "unet", "null_prompt"):
             assert same_weights(getattr(again, part), getattr(moving_pipeline, part))
         assert np.array_equal(again.palette.anchors, moving_pipeline.palette.anchors)
+        assert np.array_equal(again.palette.ignore_color, moving_pipeline.palette.ignore_color)
+        assert again.noise == moving_pipeline.noise
+        assert again.formulation is moving_pipeline.formulation
         for picture in pictures(2):
             one, two = (p.segment(picture, 2, "heun")[0] for p in (moving_pipeline, again))
             assert np.array_equal(one, two)
@@ -116,14 +127,50 @@ def test_a_batch_of_three_equals_three_single_images(moving_pipeline: SemFlowPip
     alone = [moving_pipeline.segment(image, 2)[0] for image in images]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
 
-    masks = torch.from_numpy(
-        np.stack([moving_pipeline.palette.colorize(random_label(seed)) for seed in range(3)])
-    )
-    noise = draw_noise(range(3), (SIZE, SIZE), 0, moving_pipeline.palette.grain)
-    batch = moving_pipeline.synthesize_batch(masks, noise).int()
+    labels = torch.from_numpy(np.stack([random_label(seed) for seed in range(3)]))
+    noise = moving_pipeline.draw_noise(range(3), 0)
+
+    def synthesized(part: slice) -> torch.Tensor:
+        x_1 = moving_pipeline.encode_label(labels[part], noise[part])
+        return moving_pipeline.decode_pixels(moving_pipeline.to_image(x_1)).int()
+
+    batch = synthesized(slice(0, 3))
     for i in range(3):
-        single = moving_pipeline.synthesize_batch(masks[i : i + 1], noise[i : i + 1]).int()
+        single = synthesized(slice(i, i + 1))
         assert int((batch[i] - single[0]).abs().max()) <= 1
+
+
+def test_noise_is_that_of_the_training_unless_another_amplitude_is_given(
+    still_pipeline: SemFlowPipeline,
+) -> None:
+    label = torch.from_numpy(random_label(0)[None])
+    noise = still_pipeline.draw_noise([3], 7)
+    assert torch.equal(noise, draw_noise([3], (SIZE, SIZE), 7, still_pipeline.noise))
+    plain, default, named, double = (
+        still_pipeline.encode_label(label, *arguments)
+        for arguments in ((None,), (noise,), (noise, NOISE.amplitude), (noise, 2 * NOISE.amplitude))
+    )
+    assert torch.equal(default, named)
+    assert not torch.equal(default, plain)
+    # The autoencoder is linear here.
+    torch.testing.assert_close(double - plain, 2 * (default - plain), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_both_directions_are_the_field_solved_on_uniform_grids(
+    moving_pipeline: SemFlowPipeline, solver: str
+) -> None:
+    x = torch.randn(2, CHANNELS, SIZE // PATCH, SIZE // PATCH)
+
+    def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
+        return moving_pipeline.field(x, torch.full((len(x),), t))
+
+    step = SOLVERS[solver]
+    forward = solve(velocity, x, [0.0, 1 / 3, 2 / 3, 1.0], step)
+    backward = solve(velocity, x, [1.0, 0.5, 0.0], step)
+    torch.testing.assert_close(moving_pipeline.to_mask(x, 3, solver), forward)
+    torch.testing.assert_close(moving_pipeline.to_image(x, 2, solver), backward)
 
 
 def test_sample_k_of_a_label_is_the_same_however_many_are_drawn(
@@ -228,4 +275,34 @@ def test_a_checkpoint_with_damaged_weights_is_refused(
     else:
         weights.write_bytes(b"no weights")
     with pytest.raises(UserError):
+        load_pipeline(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("part", ["unet", "vae", "null_prompt"])
+def test_a_checkpoint_with_weights_that_are_not_finite_is_refused(
+    tmp_path: Path, part: str, value: float
+) -> None:
+    pipeline = tiny_pipeline()
+    weights = next(getattr(pipeline, part).parameters())
+    weights.data[-1] = value
+    pipeline.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=rf"{part} has weights that are not finite; train it anew"):
+        load_pipeline(tmp_path)
+
+
+def test_large_finite_weights_are_no_reason_to_refuse_a_checkpoint(tmp_path: Path) -> None:
+    pipeline = tiny_pipeline()
+    pipeline.unet.conv_in.weight.data.fill_(3e38)
+    pipeline.save_pretrained(tmp_path)
+    load_pipeline(tmp_path)
+
+
+def test_a_checkpoint_of_an_unknown_formulation_is_refused_with_the_known_ones(
+    still_pipeline: SemFlowPipeline, tmp_path: Path
+) -> None:
+    still_pipeline.save_pretrained(tmp_path)
+    index = read_json(tmp_path / "model_index.json")
+    write_json(tmp_path / "model_index.json", {**index, "formulation": "of_tomorrow"})
+    with pytest.raises(UserError, match=r"unknown formulation 'of_tomorrow'; .* knows semflow"):
         load_pipeline(tmp_path)

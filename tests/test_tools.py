@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.repo import Repo
 from PIL import Image
-from support.closure import ROOT
+from ruamel.yaml import YAML
+from support import closure
 
+from semflow.schema import validate_params
+from tools.check_reruns import Change, altered, check_change, code_parts, code_table
+from tools.closure import ROOT, code_of
 from tools.raw_trees import CELEBA_PARTS, make_celebamask_hq, make_cityscapes, make_coco_stuff
+from tools.smoke_datasets import TREES, with_all_listed
+from tools.write_deps import replace_code, rewritten
 
 
 def form_of(path: Path) -> tuple[tuple[int, int], str]:
@@ -61,8 +71,8 @@ def test_scenes_have_several_of_the_downloads_sizes(tmp_path: Path) -> None:
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "tests" / "raw_trees.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tools.raw_trees", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("made", [True, False])
@@ -77,3 +87,163 @@ def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path, made: bool) 
     assert again.returncode == 1
     assert again.stderr == f"error: {root} is not empty; name another folder\n"
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["raw_trees", "smoke_datasets"])
+def test_a_tool_runs_as_a_module_from_the_root(name: str) -> None:
+    command = [sys.executable, "-m", f"tools.{name}", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"usage: {name}.py ")
+
+
+def test_a_stages_code_is_replaced_and_its_data_stays() -> None:
+    stage = {
+        "deps": ["data/x", "stages/packages.txt", "semflow/old", "stages/one.py", "semflow/a.py"]
+    }
+    replace_code(stage, {"stages/entry.py", "semflow/core", "semflow/pipeline.py"})
+    assert stage["deps"] == [
+        "data/x",
+        "stages/packages.txt",
+        "semflow/core",
+        "semflow/pipeline.py",
+        "stages/entry.py",
+    ]
+
+
+def test_what_make_deps_writes_is_what_the_contracts_hold() -> None:
+    stages = [path.stem for path in (ROOT / "stages").glob("*.py")]
+    assert {stage: code_of(stage) for stage in stages} == {
+        stage: closure.code_of(stage) for stage in stages
+    }
+
+
+def test_rewriting_the_graph_changes_nothing_but_code_that_changed() -> None:
+    def without_code(text: str) -> dict[str, Any]:
+        values: dict[str, Any] = YAML(typ="safe").load(text)
+        for stage in values["stages"].values():
+            replace_code(stage.get("do", stage), set())
+        return values
+
+    graph = (ROOT / "dvc.yaml").read_text("utf-8")
+    again = rewritten(graph)
+    assert without_code(again) == without_code(graph)
+    assert re.findall("#.*", again) == re.findall("#.*", graph)
+    assert rewritten(again) == again
+
+
+def test_the_smoke_recipe_serves_all_data_sets_a_users_own_among_them(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = with_all_listed((ROOT / "params.yaml").read_text("utf-8"))
+    params = validate_params(YAML(typ="safe").load(text), "params.yaml")
+    assert params.datasets == ("cityscapes", "celebamask_hq", "coco_stuff", "rooms")
+    (workspace / "params.yaml").write_text(text, "utf-8")
+    (workspace / "recipes").symlink_to(ROOT / "recipes")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", "semflow.cli.main", "use", "smoke"]
+    for dataset in TREES:
+        subprocess.run([*command, dataset], check=True)
+    text = (workspace / "params.yaml").read_text("utf-8")
+    params = validate_params(YAML(typ="safe").load(text), "params.yaml")
+    assert {params.dataset(name).train.steps for name in TREES} == {12}
+
+
+GRAPH = """
+stages:
+  masks:
+    foreach: ${datasets}
+    do:
+      cmd: python make.py masks
+      deps: [semflow/palette, stages/entry.py]
+      params: ["${item}.palette"]
+      outs: [data/masks]
+  train:
+    foreach: ${datasets}
+    do:
+      cmd: python make.py train
+      deps: [data/masks, semflow/training, semflow/pipeline.py, stages/entry.py]
+      params: ["${item}.train"]
+      outs: [data/train]
+"""
+# Makes an out that follows from all parameters, and notes that it has run, as stages do.
+MAKE = """
+import json, sys
+from pathlib import Path
+
+name, noted = sys.argv[1], Path("reports/earth/runtime.json")
+for folder in ("data", "reports/earth"):
+    Path(folder).mkdir(parents=True, exist_ok=True)
+Path("data", name).write_text(Path("params.yaml").read_text())
+before = json.loads(noted.read_text()) if noted.exists() else {}
+noted.write_text(json.dumps({**before, name: {"seconds": 0.0}}))
+"""
+BLOCKS = "earth: {palette: {k: 6}, train: {rate: 0.5}}\ndatasets: [earth]\n"
+
+
+@pytest.fixture
+def project(workspace: Path) -> Path:
+    """A project of two stages under DVC, up to date; each notes that it has run."""
+    for folder in ("semflow/palette", "semflow/training", "semflow/unused", "stages"):
+        (workspace / folder).mkdir(parents=True)
+    for name in ("palette/colors", "training/loop", "training/loss", "unused/old", "pipeline"):
+        (workspace / "semflow" / f"{name}.py").write_text(f"# {name}\n", "utf-8")
+    (workspace / "stages" / "entry.py").write_text("# entry\n", "utf-8")
+    (workspace / "dvc.yaml").write_text(GRAPH, "utf-8")
+    (workspace / "make.py").write_text(MAKE, "utf-8")
+    (workspace / "params.yaml").write_text(BLOCKS, "utf-8")
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Repo.init().close()
+    subprocess.run(["dvc", "repro", "--quiet"], check=True)
+    return workspace
+
+
+def test_the_table_of_code_names_who_depends_on_a_package_and_who_follows(project: Path) -> None:
+    files = [path for path in project.rglob("*.py") if path.is_file()]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    assert code_table().splitlines()[2:] == [
+        "| `semflow/palette` | masks | train |",
+        "| `semflow/pipeline.py` | train | none |",
+        "| `semflow/training` | train | none |",
+        "| `semflow/unused` | none | none |",
+        "| `stages/entry.py` | masks, train | none |",
+    ]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
+    with Repo() as repo:
+        assert repo.status() == {}
+
+
+def test_a_change_that_runs_what_it_should_passes_and_another_does_not(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_change(Change("palette", "k", 7, frozenset({"masks", "train"})))
+    assert not check_change(Change("train", "rate", 0.25, frozenset({"masks"})))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "palette.k: ran ['masks', 'train']; changed back: []; as it should"
+    assert second.startswith("train.rate: ran ['train']; changed back: []; WRONG: expected")
+    assert (project / "params.yaml").read_text("utf-8") == BLOCKS
+
+
+def test_a_file_is_brought_back_also_after_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("as it was", "utf-8")
+    os.utime(path, ns=(10**18, 10**18))
+    seen = ""
+
+    def stopped() -> None:
+        nonlocal seen
+        with altered(path, "changed"):
+            seen = path.read_text("utf-8")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert seen == "changed"
+    assert path.read_text("utf-8") == "as it was"
+    assert path.stat().st_mtime_ns == 10**18
+
+
+def test_every_package_and_top_module_of_the_library_is_a_row_of_the_table() -> None:
+    names = [name for name, _ in code_parts(ROOT)]
+    assert {"semflow/core", "semflow/pseudo_masks", "semflow/pipeline.py"} < set(names)
+    assert "stages/entry.py" in names
+    assert names == sorted(names)

@@ -1,1 +1,1 @@
-"""Programs that make targets run."""
+"""Programs that make targets run, from the repository's root: `python -m tools.NAME`."""

@@ -1,4 +1,6 @@
-"""Generated stand-ins for raw downloads: python tools/raw_trees.py DATASET FOLDER --images N.
+"""Generated stand-ins for raw downloads.
+
+    python -m tools.raw_trees DATASET FOLDER --images N
 
 They have the real layouts, names, sizes and file kinds, and blocky contents whose colour follows
 from the label, so that the whole road can run, and learn something, without the real data.
@@ -72,10 +74,10 @@ def make_cityscapes(root: Path, images: int, seed: int, scale: float = 1.0) -> N
     """`leftImg8bit` and `gtFine`, 1024x2048, with every file kind that the downloads have.
 
     Args:
-        root: receives the tree.
-        images: of train and val together; two of the test split come on top.
-        seed: of the contents.
-        scale: of the sides, for quick tests.
+        root: Receives the tree.
+        images: Number in train and val together; two of the test split come on top.
+        seed: Seed of the contents.
+        scale: Factor of the sides, for quick tests.
     """
     draws = np.random.default_rng(seed)
     shape = _scaled((1024, 2048), scale)
@@ -101,10 +103,10 @@ def make_celebamask_hq(root: Path, images: int, seed: int, scale: float = 1.0) -
     """Faces of 1024x1024, parts of 512x512 in 15 folders, and the mapping, which lists the faces.
 
     Args:
-        root: receives the tree.
-        images: spread over the 30,000 numbers; eight of ten are in the official train part.
-        seed: of the contents.
-        scale: of the sides, for quick tests.
+        root: Receives the tree.
+        images: Number, spread over the 30,000 numbers; eight of ten are in the official train part.
+        seed: Seed of the contents.
+        scale: Factor of the sides, for quick tests.
     """
     draws = np.random.default_rng(seed)
     side = _scaled((512, 512), scale)[0]
@@ -136,10 +138,10 @@ def make_coco_stuff(root: Path, images: int, seed: int, scale: float = 1.0) -> N
     """`train2017`, `val2017` and `stuffthingmaps_trainval2017`, in sizes that vary.
 
     Args:
-        root: receives the tree.
-        images: of train and val together.
-        seed: of the contents.
-        scale: of the sides, for quick tests.
+        root: Receives the tree.
+        images: Number in train and val together.
+        seed: Seed of the contents.
+        scale: Factor of the sides, for quick tests.
     """
     draws = np.random.default_rng(seed)
     order = draws.permutation(COCO_VALUES)
@@ -163,10 +165,10 @@ def make_folder(root: Path, images: int, seed: int, scale: float = 1.0) -> None:
     """`{train,val}/{images,labels}` with the ids of FOLDER_IDS; photos are PNG and JPEG in turn.
 
     Args:
-        root: receives the tree.
-        images: of train and val together.
-        seed: of the contents.
-        scale: of the sides, for quick tests.
+        root: Receives the tree.
+        images: Number in train and val together.
+        seed: Seed of the contents.
+        scale: Factor of the sides, for quick tests.
     """
     draws = np.random.default_rng(seed)
     left, right = FOLDER_IDS["left wall"], FOLDER_IDS["right wall"]

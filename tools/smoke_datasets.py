@@ -1,6 +1,6 @@
 """The whole road of every other data set on generated raw trees, under the smoke recipe.
 
-    python tools/smoke_datasets.py [--images N]
+    python -m tools.smoke_datasets [--images N]
 
 Runs in a clone of its own, as `make smoke-datasets` makes it, whose params.yaml it changes. The
 trees have the real downloads' layouts and sizes; a user's own folder is the fourth data set.
@@ -15,10 +15,9 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-
+from semflow.core.files import write_text
+from semflow.params.recipes import round_trip, written
 from tools.raw_trees import (
     FOLDER_IDS,
     make_celebamask_hq,
@@ -28,11 +27,13 @@ from tools.raw_trees import (
 )
 
 PARAMS = Path("params.yaml")
+RECIPE = "smoke"
+OWN = "rooms"
 TREES: dict[str, Callable[[Path, int, int], None]] = {
     "cityscapes": make_cityscapes,
     "celebamask_hq": make_celebamask_hq,
     "coco_stuff": make_coco_stuff,
-    "rooms": make_folder,
+    OWN: make_folder,
 }
 ROOMS = {
     "reader": "folder",
@@ -55,9 +56,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200)
     images = parser.parse_args().images
-    for dataset in TREES.keys() - {"rooms"}:
-        subprocess.run(["semflow", "use", "smoke", dataset], check=True)
-    list_datasets()
+    write_text(PARAMS, with_all_listed(PARAMS.read_text("utf-8")))
+    for dataset in TREES:
+        # The clone's own command: the one on the path is of the tree that was installed.
+        subprocess.run(
+            [sys.executable, "-m", "semflow.cli.main", "use", RECIPE, dataset], check=True
+        )
     for seed, (dataset, make) in enumerate(TREES.items()):
         make(Path("data/raw") / dataset, images, seed)
         started = time.monotonic()
@@ -72,16 +76,17 @@ def main() -> int:
     return 0
 
 
-def list_datasets() -> None:
-    """Adds the user's own data set, and lists all four."""
-    yaml = YAML()
-    yaml.width = 100
-    values: dict[str, Any] = yaml.load(PARAMS)
-    values["rooms"] = deepcopy(values["cityscapes"])
-    values["rooms"]["index"] = ROOMS
-    values["rooms"]["shards"]["image_size"] = [32, 48]
-    values["datasets"] = list(TREES)
-    yaml.dump(values, PARAMS)
+def with_all_listed(text: str) -> str:
+    """A params.yaml that also has the user's own data set and lists all of TREES.
+
+    The new block is Cityscapes' with another index: a recipe's part for all data sets does the
+    rest.
+    """
+    document = round_trip().load(text)
+    document[OWN] = deepcopy(document["cityscapes"])
+    document[OWN]["index"] = ROOMS
+    document["datasets"] = list(TREES)
+    return written(document)
 
 
 if __name__ == "__main__":

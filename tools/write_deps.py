@@ -1,27 +1,50 @@
-"""Writes each stage's import closure into dvc.yaml: `make deps` after changing an import."""
+"""Writes the code that each stage depends on into dvc.yaml: `make deps` after a change of imports.
+
+A stage depends on whole packages of the library, those that its imports reach, and on the modules
+that stand outside of any: its own file, `stages/entry.py`, `semflow/pipeline.py` and the like.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from typing import Any
 
-from ruamel.yaml import YAML
-from support.closure import ROOT, closure
-
-CODE = (".py",)
+from semflow.core.files import write_text
+from semflow.params.recipes import round_trip
+from tools.closure import ROOT, code_of
 
 
 def main() -> None:
-    """Replaces the Python files among every stage's dependencies, keeping all else as it is."""
-    yaml = YAML()
-    yaml.width = 100
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    """Rewrites dvc.yaml in place."""
     path = ROOT / "dvc.yaml"
-    document = yaml.load(path)
+    write_text(path, rewritten(path.read_text("utf-8")))
+
+
+def rewritten(graph: str) -> str:
+    """The text of dvc.yaml with each stage's code as its imports are now, all else as it was."""
+    yaml = round_trip()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(graph)
     for name, stage in document["stages"].items():
-        body = stage.get("do", stage)
-        others = [dep for dep in body["deps"] if Path(dep).suffix not in CODE]
-        body["deps"] = others + sorted(str(file) for file in closure(f"stages.{name}"))
-    yaml.dump(document, path)
+        replace_code(stage.get("do", stage), code_of(name))
+    text = io.StringIO()
+    yaml.dump(document, text)
+    return text.getvalue()
+
+
+def replace_code(stage: dict[str, Any], code: set[str]) -> None:
+    """Puts a stage's code after its other dependencies, sorted.
+
+    Args:
+        stage: Its block in dvc.yaml; changed in place.
+        code: Folders and files of code, relative to the root.
+    """
+    stage["deps"] = [dep for dep in stage["deps"] if not is_code(dep)] + sorted(code)
+
+
+def is_code(dep: str) -> bool:
+    """Whether a dependency is a package of the library or a Python file."""
+    return dep.startswith("semflow/") or dep.endswith(".py")
 
 
 if __name__ == "__main__":

@@ -118,9 +118,7 @@ def train_segmenter(
         """Cross-entropy of every pixel that has a class."""
         noise, scaling_factor = batch["moments_noise"], trained.scaling_factor
         x_0 = latents_from_moments(batch["moments"], noise, scaling_factor)
-        return {
-            "loss": F.cross_entropy(model(x_0, size), batch["label"], ignore_index=IGNORE_INDEX)
-        }
+        return {"loss": class_cross_entropy(model(x_0, size), batch["label"])}
 
     settings = TrainParams(**params.train.model_dump(), learning_rate=params.baseline.learning_rate)
     progress = Progress("baseline", TrainingLog(inputs.dataset, "baseline"), watch_nothing)
@@ -128,6 +126,20 @@ def train_segmenter(
     if accelerator.is_main_process:
         segmenter.load_state_dict(weights)
     return segmenter
+
+
+def class_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean cross-entropy of the pixels that have a class; 0 where none has.
+
+    Args:
+        logits: (N, K, H, W) float32.
+        label: (N, H, W) int64 ids.
+
+    Returns:
+        () float32.
+    """
+    total = F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (label != IGNORE_INDEX).sum().clamp(min=1)
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:

@@ -1,43 +1,56 @@
-"""The `semflow` command: segment, synthesize, score, inspect, use."""
+"""The `semflow` command: its sub-commands, and the one line that a user's mistake is answered with.
+
+Every sub-command imports what it runs when it runs, so that help and shell completion come at once
+and without torch.
+"""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import sys
 
+import typer
+
+from semflow.cli import directions, inspect, score, use
+from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
-# Looked up by name when needed, so that `semflow --help` and `semflow use` import no torch.
-_COMMANDS = {
-    "segment": ("semflow.cli.segment", "label ids and their colours of images"),
-    "synthesize": ("semflow.cli.synthesize", "images of label ids"),
-    "score": ("semflow.cli.score", "any system's output folder under the field's protocols"),
-    "inspect": ("semflow.cli.inspect", "what a shard folder, checkpoint or report holds"),
-    "use": ("semflow.cli.use", "write a recipe of params.yaml into a data set's block"),
-}
+NAME = "semflow"
+
+app = typer.Typer(
+    name=NAME,
+    help="One flow that segments images and, run backward, synthesizes them from labels.",
+    # Plain text: help that a pipe or a log can take, and errors of one line.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(directions.segment)
+app.command()(directions.synthesize)
+app.command()(score.score)
+app.command()(inspect.inspect)
+app.command()(use.use)
 
 
 def main() -> None:
-    """Runs one command; a mistake of the user's is one line and exit code 2."""
-    parser = argparse.ArgumentParser(prog="semflow", description=__doc__)
-    parser.add_argument(
-        "command",
-        choices=_COMMANDS,
-        help="; ".join(f"{name}: {help_text}" for name, (_, help_text) in _COMMANDS.items()),
-    )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    options = parser.parse_args()
-    command = importlib.import_module(_COMMANDS[options.command][0])
-    subparser = argparse.ArgumentParser(
-        prog=f"semflow {options.command}", description=command.__doc__
-    )
-    command.add_arguments(subparser)
+    """Runs one sub-command; a user's mistake is one line on stderr and exit code 2."""
     try:
-        command.run(subparser.parse_args(options.arguments))
+        code = app(prog_name=NAME, standalone_mode=False)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except typer.TyperException as error:
+        _refuse(_usage_mistake(error))
+    sys.exit(code or 0)
+
+
+def _usage_mistake(error: typer.TyperException) -> str:
+    """What the parser says, on one line, and whose help says more."""
+    context = getattr(error, "ctx", None)
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said[:1].lower()}{said[1:]} (see {context.command_path if context else NAME} --help)"
+
+
+def _refuse(said: str) -> None:
+    print(f"error: {printable(said)}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

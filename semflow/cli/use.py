@@ -1,66 +1,60 @@
-"""Writes a recipe's values into a data set's block of params.yaml, comments kept."""
+"""`semflow use`: writes a recipe's values into a data set's block of params.yaml."""
 
 from __future__ import annotations
 
-import argparse
-import io
-from copy import deepcopy
-from typing import Any
+from typing import Annotated
 
-from ruamel.yaml import YAML
-
-from semflow.core.errors import UserError
-from semflow.core.files import write_text
-from semflow.params.messages import TAGS
-from semflow.schema import PARAMS_FILE, read_params, validate_params
+import typer
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument("recipe", help="a name below recipes: in params.yaml")
-    parser.add_argument("dataset")
+def _recipes() -> list[str]:
+    """Names for shell completion."""
+    from semflow.params.recipes import RECIPES
+
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
-def run(options: argparse.Namespace) -> None:
-    """The file is rewritten only if the result fits the schema."""
-    recipes = read_params().recipes
-    if options.recipe not in recipes:
-        raise UserError(f"unknown recipe {options.recipe!r}; known are {', '.join(recipes)}")
-    if options.dataset not in recipes[options.recipe]:
-        known = ", ".join(recipes[options.recipe])
-        raise UserError(f"recipe {options.recipe!r} is for {known}, not for {options.dataset!r}")
+def use(
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="Name of a file in recipes/.", autocompletion=_recipes
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Name of a block in params.yaml.")
+    ],
+) -> None:
+    """Write a recipe into params.yaml.
+
+    Its values take their places in the data set's block, comments are kept, and the file is
+    replaced only if the result fits the schema.
+
+    \b
+    Example:
+      semflow use smoke earth
+    """
+    # Imported here: help and completion must not wait for the schema.
+    from ruamel.yaml import YAML
+
+    from semflow.core.files import write_text
+    from semflow.params.reading import PARAMS_FILE
+    from semflow.params.recipes import (
+        RECIPES,
+        merge,
+        overrides_for,
+        read_recipe,
+        round_trip,
+        written,
+    )
+    from semflow.schema import read_params, validate_params
+
+    read_recipe(recipe, dataset)
+    read_params().dataset(dataset)
+    # Read again with its style: a plain list would be written with an item a line.
+    styled = round_trip().load(RECIPES / f"{recipe}.yaml")
     document = round_trip().load(PARAMS_FILE)
-    merge(document[options.dataset], document["recipes"][options.recipe][options.dataset])
+    merge(document[dataset], overrides_for(styled, recipe, dataset))
     text = written(document)
-    validate_params(YAML(typ="safe").load(text), f"recipe {options.recipe}, {options.dataset}")
+    validate_params(YAML(typ="safe").load(text), f"recipe {recipe} for {dataset}")
     write_text(PARAMS_FILE, text)
-
-
-def round_trip() -> YAML:
-    """A parser that keeps comments, quotes and order for the writer."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 100
-    return yaml
-
-
-def written(document: Any) -> str:
-    """What `round_trip` has loaded, as text."""
-    text = io.StringIO()
-    round_trip().dump(document, text)
-    return text.getvalue()
-
-
-def merge(block: dict[str, Any], overrides: dict[str, Any]) -> None:
-    """Replaces values in place; mappings are merged, except where a union's tag changes."""
-    for key, value in overrides.items():
-        old = block.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and not _other_kind(old, value):
-            merge(old, value)
-        else:
-            # A copy: the same object twice in one document would be written as an alias.
-            block[key] = deepcopy(value)
-
-
-def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return any(new.get(tag, old.get(tag)) != old.get(tag) for tag in TAGS)

@@ -5,6 +5,7 @@ Samples are listed once in the reader's order and checked chunk by chunk, on man
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -33,21 +34,25 @@ from semflow.index.listing import (
 )
 
 SAMPLES_PER_CHUNK = 512
-# A tar's plain header has 100 bytes for a name, of which extensions and numbers of crops take some.
-LONGEST_KEY = 80
+LONGEST_KEY = 72
+"""Bytes. A tar's plain header has 100 for a name, of which the crop's number and the extension
+take up to 28: `-crop9999999.pseudo_mask.png`."""
+NEEDED_SPLITS = ("train", "val")
+"""Without one of them no later stage has anything to do."""
+_CROP_NAME = re.compile("-crop[0-9]+$")
 
 
 def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> Index:
     """Reads every raw sample once, keeps the sound ones and names the others.
 
     Args:
-        reader: the data set.
-        scratch: the stage's folder, held by this process; workers share it.
-        out: folder that receives the index, whole or not at all.
-        max_rejects: how many unreadable samples are bearable.
+        reader: The data set.
+        scratch: The stage's folder, held by this process; workers share it.
+        out: Folder that receives the index, whole or not at all.
+        max_rejects: How many unreadable samples are bearable.
 
     Raises:
-        UserError: more rejects than that, or no sample at all.
+        UserError: More rejects than that, or a split that training or evaluation needs is empty.
     """
     scratch = scratch.resolve()
     chunks = _list_samples(reader, scratch)
@@ -56,8 +61,7 @@ def write_index(reader: Reader, scratch: Path, out: Path, max_rejects: int) -> I
     rejects = _bearable_rejects(scratch, chunks, max_rejects)
     with whole_folder(scratch / "index") as folder:
         counts = _gather(scratch, chunks, folder)
-        if not counts:
-            raise UserError("the index is empty: no sample passed its conditions; relax them")
+        _demand_splits(counts, rejects)
         header = {
             "classes": asdict(reader.classes),
             "counts": counts,
@@ -74,10 +78,13 @@ def check_key(key: str) -> None:
     """A key must be a name that a shard can hold.
 
     Raises:
-        UnreadableSample: it has a dot, where WebDataset ends a key, or is too long for a tar.
+        UnreadableSample: It has a dot, where WebDataset ends a key, ends like the name of a crop,
+            or is too long for a tar.
     """
     if "." in key or not key.isprintable():
         raise UnreadableSample("a name has no dot and no control character; rename the file")
+    if found := _CROP_NAME.search(key):
+        raise UnreadableSample(f"a name that ends in {found[0]} is a crop's; rename the file")
     if len(key.encode()) > LONGEST_KEY:
         raise UnreadableSample(f"a name has up to {LONGEST_KEY} bytes; rename the file")
 
@@ -86,7 +93,7 @@ def check_label(label: NDArray[np.uint8], num_classes: int) -> None:
     """Every id must be a class or IGNORE_INDEX.
 
     Raises:
-        UnreadableSample: naming an id that is neither.
+        UnreadableSample: Naming an id that is neither.
     """
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
     if outside.size:
@@ -146,6 +153,21 @@ def _bearable_rejects(scratch: Path, chunks: Sequence[str], max_rejects: int) ->
             f"the first: {kept[0].key}: {kept[0].reason}"
         )
     return kept
+
+
+def _demand_splits(counts: Mapping[str, int], rejects: Sequence[Reject]) -> None:
+    for split in NEEDED_SPLITS:
+        if split in counts:
+            continue
+        lost = [reject for reject in rejects if reject.split == split]
+        if not lost:
+            raise UserError(
+                f"no sample is in split {split}; relax what index says of it, or add raw files"
+            )
+        raise UserError(
+            f"all samples of split {split} are unreadable, {len(lost)} in number; "
+            f"restore them, the first: {lost[0].key}: {lost[0].reason}"
+        )
 
 
 def _gather(scratch: Path, chunks: Sequence[str], folder: Path) -> dict[str, int]:

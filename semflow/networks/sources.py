@@ -87,18 +87,21 @@ def load_null_prompt(folder: Path) -> NullPrompt:
 
 
 def fetch_folder(source: FolderSource, folder: Path) -> Path:
-    """A local folder whose weights are the pinned ones.
+    """A local folder whose weights are the pinned ones; its config.json is not pinned.
 
     Args:
-        source: the pin.
-        folder: where the weights lie.
+        source: The pin.
+        folder: Where the weights lie.
 
     Raises:
-        UserError: no weights there, or others.
+        UserError: There are no weights, other ones, or an index that leads past them.
     """
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise UserError(f"{weights} is missing; give a folder saved by diffusers' save_pretrained")
+    # diffusers loads what an index names, and not the one file whose checksum is the pin.
+    if others := sorted(folder.glob("*.index.*json")):
+        raise UserError(f"{others[0]} names other weights than {WEIGHTS}; remove it or save anew")
     if (found := sha256_of(weights)) != source.sha256:
         raise UserError(f"{weights} has sha256 {found}, params.yaml pins {source.sha256}")
     return folder

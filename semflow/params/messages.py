@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 TAGS = ("reader", "scheme", "source")
 """The keys that choose a member of a union."""
+# A few characters of any value: YAML's aliases make some that are gigabytes when written out.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring = 1, 60
 
 
 def describe_misfit(
@@ -37,7 +41,7 @@ def describe_misfit(
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{where}: {message}{more}"
-    return f"{where} = {first['input']!r}: {message[0].lower()}{message[1:]}{more}"
+    return f"{where} = {_SHOWN.repr(first['input'])}: {message[0].lower()}{message[1:]}{more}"
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:

@@ -65,7 +65,8 @@ def read_values(path: Path) -> Mapping[str, Any]:
         values = YAML(typ="safe").load(path)
     except FileNotFoundError:
         raise UserError(f"{path} not found; run from the repository's root") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:
+        # Also bytes that are no text, and numbers or dates that Python does not take.
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(values, Mapping):
         raise UserError(f"{path} holds no mapping; take it from the repository again")

@@ -45,12 +45,17 @@ def overrides_for(recipe: Mapping[str, Any], name: str, dataset: str) -> dict[st
         dataset: Name of the block.
 
     Raises:
-        UserError: The recipe has neither a part for all data sets nor one for this one.
+        UserError: The recipe has neither a part for all data sets nor one for this one, or such a
+            part is no mapping.
     """
-    if ALL not in recipe and dataset not in recipe:
+    parts = [part for part in (ALL, dataset) if part in recipe]
+    if not parts:
         raise UserError(f"recipe {name!r} is for {', '.join(recipe)}, not for {dataset!r}")
-    overrides: dict[str, Any] = deepcopy(dict(recipe.get(ALL, {})))
-    merge(overrides, recipe.get(dataset, {}))
+    overrides: dict[str, Any] = {}
+    for part in parts:
+        if not isinstance(recipe[part], Mapping):
+            raise UserError(f"recipe {name!r}: {part} is no mapping; give it blocks or remove it")
+        merge(overrides, recipe[part])
     return overrides
 
 

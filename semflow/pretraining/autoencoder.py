@@ -53,7 +53,7 @@ def train_autoencoder(
         The autoencoder, its scaling factor set so that image latents have unit variance.
 
     Raises:
-        UserError: The loss or the scaling factor is not finite.
+        UserError: The loss, a weight or the scaling factor is not finite.
     """
     manifest = read_manifest(pixels / "train")
     folder = ShardFolder(manifest)
@@ -64,24 +64,19 @@ def train_autoencoder(
     log.start(run.step)
     saved_at = time.monotonic()
     bar = tqdm(range(run.step, params.steps), desc="autoencoder", unit=" steps", mininterval=5)
-    for step in bar:
-        losses = _losses(run.autoencoder, folder, num_classes, params, run.generator)
-        losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(run.autoencoder.parameters(), 1.0)
-        run.optimizer.step()
-        run.schedule.step()
-        run.optimizer.zero_grad(set_to_none=True)
-        run.step = step + 1
-        if run.step % params.log_every == 0 or run.step == params.steps:
-            numbers = {name: float(value.detach()) for name, value in losses.items()}
-            _check_finite(numbers["loss"], "the autoencoder's loss")
-            log.add(run.step, numbers)
-        if time.monotonic() - saved_at >= SECONDS_BETWEEN_STATES:
+    for _ in bar:
+        losses = _take_step(run, folder, num_classes, params)
+        last = run.step == params.steps
+        if run.step % params.log_every == 0 or last:
+            _check_finite(losses["loss"], f"the autoencoder's loss at step {run.step}")
+            log.add(run.step, {name: float(value) for name, value in losses.items()})
+        # The last state too: what is killed before its output is safe ends again without training.
+        if time.monotonic() - saved_at >= SECONDS_BETWEEN_STATES or last:
+            for name, weight in run.autoencoder.named_parameters():
+                _check_finite(weight.detach().sum(), f"the sum of {name} after step {run.step}")
             save_state(scratch, run.step, partial(torch.save, _state(run)))
             saved_at = time.monotonic()
-    scaling_factor = _scaling_factor(run.autoencoder, folder)
-    _check_finite(scaling_factor, "the autoencoder's scaling factor")
-    run.autoencoder.register_to_config(scaling_factor=scaling_factor)
+    run.autoencoder.register_to_config(scaling_factor=_scaling_factor(run.autoencoder, folder))
     return run.autoencoder.eval()
 
 
@@ -127,9 +122,22 @@ def _restore(run: _Run, scratch: Path) -> None:
     print(f"autoencoder: resumed at step {run.step}", file=sys.stderr, flush=True)
 
 
-def _check_finite(value: float, what: str) -> None:
-    if not math.isfinite(value):
-        raise UserError(f"{what} is {value}; lower autoencoder.learning_rate")
+def _take_step(
+    run: _Run, folder: ShardFolder, num_classes: int, params: ScratchAutoencoder
+) -> dict[str, Tensor]:
+    losses = _losses(run.autoencoder, folder, num_classes, params, run.generator)
+    losses["loss"].backward()
+    torch.nn.utils.clip_grad_norm_(run.autoencoder.parameters(), 1.0)
+    run.optimizer.step()
+    run.schedule.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    run.step += 1
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def _check_finite(value: Tensor, what: str) -> None:
+    if not math.isfinite(float(value)):
+        raise UserError(f"{what} is {float(value)}; lower autoencoder.learning_rate")
 
 
 def _new_autoencoder(params: ScratchAutoencoder) -> PatchAutoencoder:
@@ -178,9 +186,9 @@ def _losses(
     distances = torch.stack(
         [anchor_distances(d[None], c)[0] for d, c in zip(decoded[count:], colors, strict=True)]
     )
-    color_loss = F.cross_entropy(
-        -distances / params.color_temperature, label, ignore_index=IGNORE_INDEX
-    )
+    logits = -distances / params.color_temperature
+    color_loss = F.cross_entropy(logits, label, ignore_index=IGNORE_INDEX, reduction="sum")
+    color_loss = color_loss / (label != IGNORE_INDEX).sum().clamp(min=1)
     loss = params.image_loss_weight * image_loss + mask_loss + params.color_loss_weight * color_loss
     return {"loss": loss, "image": image_loss, "mask": mask_loss, "color": color_loss}
 
@@ -227,7 +235,14 @@ def _scaling_factor(autoencoder: PatchAutoencoder, folder: ShardFolder) -> float
     chosen = spread(len(folder), PCA_SAMPLES)
     image = to_unit_range(_read(folder, chosen, "image.png"))
     latents = torch.cat([autoencoder.encode(part).latent_dist.mean for part in image.split(64)])
-    return round(1 / float(latents.std()), 5)
+    deviation = float(latents.std())
+    factor = round(1 / deviation, 5) if deviation else math.inf
+    if not 0 < factor < math.inf:
+        raise UserError(
+            f"image latents have a standard deviation of {deviation:g}, which no scaling factor "
+            "makes 1; lower autoencoder.learning_rate, or look at the images"
+        )
+    return factor
 
 
 def _read(folder: ShardFolder, positions: Iterable[int], member: str) -> Tensor:

@@ -72,9 +72,20 @@ def make_palette(params: PaletteParams, num_classes: int) -> Palette:
             anchors = spread_anchors(num_classes)
         if params.class_order:
             anchors = reorder(anchors, params.class_order)
+        check_distinct(anchors)
         return Palette(anchors, np.asarray(params.ignore_color, np.float32))
     except ValueError as error:
         raise UserError(f"params.yaml: {error}") from None
+
+
+def check_distinct(anchors: NDArray[np.float32]) -> None:
+    """Accepts anchors (K, 3) that stay different once they are rounded to whole grey levels.
+
+    Raises:
+        ValueError: Two classes share a colour.
+    """
+    if len(np.unique(np.rint(anchors), axis=0)) < len(anchors):
+        raise ValueError("palette.spacing is so small that classes share a colour; raise it")
 
 
 def reorder(anchors: NDArray[np.float32], order: Sequence[int]) -> NDArray[np.float32]:

@@ -1,186 +1,225 @@
-"""Charts as inline SVG, drawn for a phone's width and scaled up from there."""
+"""The charts of the page: values by number of steps, and bars by class."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from semflow.report.markup import Markup, element, join
+import matplotlib.style
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
-WIDTH = 440.0
-_HEIGHT = 270.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 18.0, 20.0, 44.0
-_PLOT_BOTTOM = _HEIGHT - _BOTTOM
-_PLOT_RIGHT = WIDTH - _RIGHT
+from semflow.report import svg
+from semflow.report.formats import Color, percent
+
+_MARKERS = "os^DvP"
+_DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
+_WIDTH, _HEIGHT = 440, 270  # of a phone; wider pages scale it up
+_KEY = (26, 12)
+_HATCHED, _PALE = 1, 2
+_NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pixels
+_LEFT, _RIGHT = 2, 50
+
+Points = Sequence[tuple[int, float]]
+"""Number of solver steps and value, the fewest steps first."""
 
 
 @dataclass(frozen=True)
-class Level:
-    """A value that does not depend on steps, drawn as a horizontal line.
+class Chart:
+    """Drawings under one title and legend.
 
     Args:
-        name: for the legend.
-        value: in the units of the axis.
-    """
-
-    name: str
-    value: float
-
-
-@dataclass(frozen=True)
-class StepsChart:
-    """A quantity by the number of solver steps, on a logarithmic axis.
-
-    Args:
-        title: above the chart.
-        series: names what the points are.
-        points: number of steps and value.
-        levels: horizontal lines; at most three have line styles of their own.
-        write: a value as text.
-        from_zero: whether the axis must begin at zero, as a distance's should.
+        title: Plain text.
+        legend: A small drawing of each mark, and what it stands for.
+        drawings: SVG elements that stand beside each other where the page is wide enough.
     """
 
     title: str
-    series: str
-    points: Sequence[tuple[int, float]]
-    levels: Sequence[Level]
-    write: Callable[[float], str]
-    from_zero: bool = False
+    legend: Sequence[tuple[Markup, str]]
+    drawings: Sequence[Markup]
 
 
-def steps_chart(chart: StepsChart) -> Markup:
-    """The chart with its title and legend, as a figure.
-
-    Raises:
-        ValueError: no points.
-    """
-    if not chart.points:
-        raise ValueError(f"{chart.title}: a chart needs a point")
-    ticks = _ticks_of(chart)
-    top, bottom = ticks[-1], ticks[0]
-
-    def height_of(value: float) -> float:
-        """Where a value lies, from the top of the chart."""
-        return _PLOT_BOTTOM - (value - bottom) / (top - bottom) * (_PLOT_BOTTOM - _TOP)
-
-    across = _step_positions([steps for steps, _ in chart.points])
-    heights = [height_of(value) for _, value in chart.points]
-    levels = [height_of(level.value) for level in chart.levels]
-    labels = [
-        _point_label(x, y, chart.write(value), levels)
-        for x, y, (_, value) in zip(across, heights, chart.points, strict=True)
-    ]
-    drawing = element(
-        "svg",
-        *(_grid_line(height_of(tick), f"{tick:g}") for tick in ticks),
-        *(_level_line(y, style) for style, y in enumerate(levels)),
-        _series(across, heights),
-        *labels,
-        *(_step_label(x, steps) for x, (steps, _) in zip(across, chart.points, strict=True)),
-        _text((_LEFT + _PLOT_RIGHT) / 2, _HEIGHT - 6, "solver steps, logarithmic", "middle"),
-        viewBox=f"0 0 {WIDTH:g} {_HEIGHT:g}",
-        role="img",
-        aria_label=_spoken(chart),
-    )
-    return figure(chart.title, _legend(chart), drawing)
-
-
-def figure(title: str, legend: Markup, drawing: Markup) -> Markup:
-    """A drawing under its title and legend."""
-    return element("figure", element("figcaption", element("strong", title), legend), drawing)
-
-
-def key(swatch: Markup, text: str) -> Markup:
-    """One entry of a legend: a sample of the mark and what it stands for."""
-    sample = element(
-        "svg", swatch, viewBox="0 0 26 12", width=26, height=12, aria_hidden="true", class_="key"
-    )
-    return element("span", sample, text, class_="entry")
-
-
-def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Round numbers, evenly spaced, from at or below `low` to at or above `high`.
+def steps_chart(
+    title: str,
+    lines: Mapping[str, Points],
+    levels: Mapping[str, float],
+    write: Callable[[float], str],
+    from_zero: bool = False,
+) -> Chart:
+    """Values by number of solver steps, on a logarithmic axis.
 
     Args:
-        low: the smallest value to cover.
-        high: the largest.
-        wanted: about how many intervals.
+        title: Above the chart.
+        lines: At least one by name; the first has its numbers beside its points.
+        levels: Values that do not depend on steps, by name.
+        write: A value as text.
+        from_zero: Whether the axis must begin at zero, as a distance's should.
     """
-    span = high - low or abs(high) or 1.0
-    magnitude = 10 ** math.floor(math.log10(span / wanted))
-    step = next(m * magnitude for m in (1, 2, 5, 10) if m * magnitude >= span / wanted)
-    first = math.floor(low / step + 1e-9)
-    last = max(math.ceil(high / step - 1e-9), first + 1)
-    # Multiplying by the step and not adding it up keeps ticks free of accumulated rounding.
-    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+    looks = [_look_of_line(i) for i in range(len(lines))]
+    looks += [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
+    heights = list(levels.values())
+    with matplotlib.style.context(["default", svg.STYLE]):
+        axes = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
+        _scale(axes, [point for points in lines.values() for point in points], heights, from_zero)
+        for height, look in zip(heights, looks[len(lines) :], strict=True):
+            axes.axhline(height, **look)
+        # The first line last, above all others.
+        for points, look in reversed(list(zip(lines.values(), looks, strict=False))):
+            axes.plot(*zip(*points, strict=True), clip_on=False, **look)
+        for point in next(iter(lines.values())):
+            _write_number(axes, point, write(point[1]), heights)
+        drawing = svg.html(axes, title, _spoken(title, lines, levels, write))
+        keys = [_line_key(f"{title} {i}", look) for i, look in enumerate(looks)]
+    names = [*lines, *(f"{name} {write(value)}" for name, value in levels.items())]
+    return Chart(title, list(zip(keys, names, strict=True)), [drawing])
 
 
-def _ticks_of(chart: StepsChart) -> list[float]:
-    values = [value for _, value in chart.points] + [level.value for level in chart.levels]
-    return nice_ticks(min(0.0, *values) if chart.from_zero else min(values), max(values))
+def class_bars(
+    title: str,
+    classes: Sequence[tuple[str, Color]],
+    ious: Mapping[str, Sequence[float | None]],
+    absent: Collection[str],
+) -> Chart:
+    """A group of bars for each class, in two columns.
 
+    Args:
+        title: Above the chart.
+        classes: Name and display colour of each class.
+        ious: In [0, 1], in class order, of at most three segmenters by name; None where undefined.
+        absent: Names of classes that no label holds; they get no bars.
 
-def _step_positions(steps: Sequence[int]) -> list[float]:
-    low, high = math.log(min(steps)), math.log(max(steps))
-    inset = 14.0
-    left, right = _LEFT + inset, _PLOT_RIGHT - inset
-    if low == high:
-        return [(left + right) / 2 for _ in steps]
-    return [left + (math.log(s) - low) / (high - low) * (right - left) for s in steps]
-
-
-def _grid_line(y: float, label: str) -> Markup:
-    line = element("line", x1=_LEFT, x2=_PLOT_RIGHT, y1=y, y2=y, class_="grid")
-    return join([line, _text(_LEFT - 8, y + 4, label, "end")])
-
-
-def _level_line(y: float, style: int) -> Markup:
-    return element("line", x1=_LEFT, x2=_PLOT_RIGHT, y1=y, y2=y, class_=f"level level{style % 3}")
-
-
-def _series(across: Sequence[float], heights: Sequence[float]) -> Markup:
-    points = list(zip(across, heights, strict=True))
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dots = (element("circle", cx=x, cy=y, r=4.5, class_="point") for x, y in points)
-    return join([element("polyline", points=path, class_="series"), *dots])
-
-
-def _point_label(x: float, y: float, value: str, levels: Sequence[float]) -> Markup:
-    # Above the point, unless a level's line would strike the number through there but not below.
-    above, below = y - 10, y + 21
-    struck_above, struck_below = (
-        any(baseline - 13 < level < baseline + 3 for level in levels) for baseline in (above, below)
-    )
-    return _text(x, below if struck_above and not struck_below else above, value, "middle", "value")
-
-
-def _step_label(x: float, steps: int) -> Markup:
-    return _text(x, _PLOT_BOTTOM + 18, str(steps), "middle")
-
-
-def _text(x: float, y: float, text: str, anchor: str, class_: str | None = None) -> Markup:
-    return element("text", text, x=x, y=y, text_anchor=anchor, class_=class_)
-
-
-def _legend(chart: StepsChart) -> Markup:
-    series = join(
-        [
-            element("line", x1=1, x2=25, y1=6, y2=6, class_="series"),
-            element("circle", cx=13, cy=6, r=4.5, class_="point"),
+    Raises:
+        ValueError: More segmenters than styles of bars, or other numbers of IoUs and classes.
+    """
+    if len(ious) > _PALE + 1:
+        raise ValueError(f"{len(ious)} segmenters, {_PALE + 1} styles of bars")
+    rows = list(zip(classes, *ious.values(), strict=True))
+    half = (len(rows) + 1) // 2
+    with matplotlib.style.context(["default", svg.STYLE]):
+        drawings = [
+            _column(title, list(ious), part, absent) for part in (rows[:half], rows[half:]) if part
         ]
+        keys = [_bar_key(f"{title} {style}", style) for style in range(len(ious))]
+    return Chart(title, list(zip(keys, ious, strict=True)), drawings)
+
+
+def _look_of_line(place: int) -> dict[str, Any]:
+    number = place % len(svg.SERIES)
+    marker = {"marker": _MARKERS[number], "markersize": 9, "markeredgewidth": 1.5}
+    return {"color": svg.SERIES[number], "linewidth": 2.5, **marker, "markeredgecolor": svg.SURFACE}
+
+
+def _look_of_level(number: int, place: int) -> dict[str, Any]:
+    dashes = _DASHES[number % len(_DASHES)]
+    return {"color": svg.SERIES[place % len(svg.SERIES)], "linewidth": 2, "linestyle": (0, dashes)}
+
+
+def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool) -> None:
+    values = [value for _, value in points] + list(heights)
+    low = min(0.0, *values) if from_zero else min(values)
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, max(values))
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_ylim(ticks[0], ticks[-1])
+    steps = sorted({number for number, _ in points})
+    axes.set_xscale("log")
+    axes.set_xticks(steps, [str(number) for number in steps])
+    axes.xaxis.set_minor_locator(NullLocator())
+    margin = max(steps[-1] / steps[0], 2.0) ** 0.04
+    axes.set_xlim(steps[0] / margin, steps[-1] * margin)
+    axes.set_xlabel("solver steps, logarithmic", labelpad=6)
+    axes.tick_params(length=0, pad=8)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+
+
+def _write_number(
+    axes: Axes, point: tuple[int, float], text: str, heights: Sequence[float]
+) -> None:
+    # Above the point, unless a level's line would strike the number through there but not below.
+    place = axes.transData.transform(point)[1]
+    rises = [axes.transData.transform((1, height))[1] - place for height in heights]
+    below = any(4 < rise < 26 for rise in rises) and not any(-26 < rise < -4 for rise in rises)
+    axes.annotate(
+        text,
+        point,
+        xytext=(0, -8 if below else 8),
+        textcoords="offset points",
+        horizontalalignment="center",
+        verticalalignment="top" if below else "bottom",
+        gid=svg.NUMBER,
     )
-    levels = (
-        key(
-            element("line", x1=1, x2=25, y1=6, y2=6, class_=f"level level{i % 3}"),
-            f"{level.name} {chart.write(level.value)}",
+
+
+def _spoken(
+    title: str,
+    lines: Mapping[str, Points],
+    levels: Mapping[str, float],
+    write: Callable[[float], str],
+) -> str:
+    parts = [
+        f"{name}: {', '.join(f'{write(value)} at {steps}' for steps, value in points)}"
+        for name, points in lines.items()
+    ]
+    parts += [f"{name}: {write(value)}" for name, value in levels.items()]
+    return f"{title}, by solver steps. {'; '.join(parts)}."
+
+
+def _column(
+    title: str,
+    segmenters: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+    absent: Collection[str],
+) -> Markup:
+    codes = list(map(svg.code, range(len(rows))))
+    counts = [1 if name in absent else len(segmenters) for (name, _), *_ in rows]
+    heights = [_NAME + _SLOT * count + _BETWEEN for count in counts]
+    tops = [sum(heights[:i]) for i in range(len(rows))]
+    axes = svg.canvas(_WIDTH, sum(heights))
+    for ((name, color), *ious), code, top in zip(rows, codes, tops, strict=True):
+        axes.bar([_LEFT + 6], [12], 12, [top + 2], color=code, edgecolor=svg.MUTED, linewidth=1)
+        axes.text(_LEFT + 20, top + 13, name, weight="bold")
+        if name in absent:
+            note = "does not occur in the tested labels"
+            axes.text(_LEFT, top + _NAME + 11, note, style="italic", color=svg.MUTED)
+            continue
+        for style, iou in enumerate(ious):
+            place = top + _NAME + _SLOT * style + _BAR / 2
+            length = (iou or 0.0) * (_WIDTH - _LEFT - _RIGHT)
+            bar = _draw_bar(axes, style, place, length, code, color)
+            axes.bar_label(bar, [percent(iou)], padding=6, gid=svg.NUMBER)
+    spoken = (f"{name} {', '.join(map(percent, ious))}" for (name, _), *ious in rows)
+    label = f"{title}, by {', '.join(segmenters)}: {'; '.join(spoken)}."
+    return svg.html(axes, label, label, [f"rgb{color}" for (_, color), *_ in rows])
+
+
+def _draw_bar(
+    axes: Axes, style: int, place: float, length: float, code: str, color: Color
+) -> BarContainer:
+    # Fill and hatching tell segmenters apart, since colour already tells classes apart.
+    face = (code, 0.12 if style == _PALE else 1.0)
+    bar = axes.barh(place, length, _BAR, _LEFT, color=[face], edgecolor=svg.MUTED, linewidth=1)
+    if style == _HATCHED:
+        # Stripes must show on light classes as on dark ones, whatever the page's own colours.
+        luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
+        stripes = svg.DARK if luma > 140 else svg.LIGHT
+        axes.barh(
+            place, length, _BAR, _LEFT, fill=False, linewidth=0, edgecolor=stripes, hatch="////"
         )
-        for i, level in enumerate(chart.levels)
-    )
-    return element("span", key(series, chart.series), *levels, class_="legend")
+    return bar
 
 
-def _spoken(chart: StepsChart) -> str:
-    points = ", ".join(f"{chart.write(y)} at {x}" for x, y in chart.points)
-    levels = "".join(f"; {level.name}: {chart.write(level.value)}" for level in chart.levels)
-    return f"{chart.title}, by solver steps. {chart.series}: {points}{levels}."
+def _line_key(salt: str, look: Mapping[str, Any]) -> Markup:
+    axes = svg.canvas(*_KEY)
+    axes.plot([1, 13, 25], [6, 6, 6], markevery=[1], **look)
+    return svg.html(axes, salt)
+
+
+def _bar_key(salt: str, style: int) -> Markup:
+    axes = svg.canvas(*_KEY)
+    _draw_bar(axes, style, 6, 22, svg.MUTED, (0, 0, 0))
+    return svg.html(axes, salt)

@@ -1,19 +1,45 @@
-"""Everything that a report says, gathered before any of it is rendered."""
+"""Everything that a report says, gathered before any of it is written as a page."""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from semflow.core.pictures import color_table
-from semflow.core.provenance import Provenance
-from semflow.evaluation.results import Metrics
-from semflow.schema import DatasetParams
+from semflow.core.errors import UserError
+from semflow.core.files import sha256_of
+from semflow.core.provenance import Provenance, read_provenance
+from semflow.core.seeds import spread
+from semflow.evaluation.results import Metrics, read_metrics
+from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.report.formats import Color
+from semflow.report.schema import ReportParams
+from semflow.shards.manifest import read_manifest
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
-Color = tuple[int, int, int]
-"""Red, green and blue, grey levels in 0..255."""
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made from.
+
+    Args:
+        metrics: The file metrics.json of the checkpoint.
+        pipeline: Folder of the checkpoint.
+        shards: Pixel shards, a folder for each split.
+    """
+
+    metrics: Path
+    pipeline: Path
+    shards: Path
 
 
 @dataclass(frozen=True)
@@ -21,11 +47,11 @@ class Example:
     """One validation sample, both ways.
 
     Args:
-        key: the data set's name for it.
+        key: The data set's name for it.
         image: (H, W, 3) uint8.
         label: (H, W) uint8 ids, 255 = no class.
         segmentation: (H, W) uint8 ids.
-        syntheses: (H, W, 3) uint8, one for each of params.report.seeds.
+        syntheses: (H, W, 3) uint8, one for each seed.
     """
 
     key: str
@@ -40,9 +66,9 @@ class WeightFile:
     """One safetensors file of the checkpoint.
 
     Args:
-        name: its path inside the checkpoint, with slashes.
-        values: how many numbers it holds.
-        sha256: of its bytes, hexadecimal.
+        name: Its path inside the checkpoint, with slashes.
+        values: How many numbers it holds.
+        sha256: Hexadecimal checksum of its bytes.
     """
 
     name: str
@@ -55,22 +81,28 @@ class Content:
     """All that a page is made from.
 
     Args:
-        dataset: its name.
-        params: the data set's block.
-        metrics: what the evaluation found.
-        class_colors: K display colours, grey levels, in class order; the data set's own.
-        anchors: K colours of the classes in the flow, grey levels.
-        ignore_color: of pixels without a class in the flow, grey levels.
-        train_samples: samples of the train split.
-        val_samples: samples of the validation split.
-        weights: files of the checkpoint.
-        provenance: what made the checkpoint, if it notes it.
-        examples: samples to show.
+        dataset: Name of the data set.
+        block: The data set's block of params.yaml, plain values.
+        seeds: Seeds of each example's syntheses.
+        metrics: What the evaluation found.
+        solver: The checkpoint's default solver.
+        image_size: Height and width that the checkpoint works at, pixels.
+        class_colors: K display colours of the data set, in class order.
+        anchors: K colours of the classes in the flow.
+        ignore_color: Colour of pixels without a class in the flow.
+        train_samples: Samples of the train split.
+        val_samples: Samples of the validation split.
+        weights: Files of the checkpoint.
+        provenance: What made the checkpoint, if it notes it.
+        examples: Samples to show.
     """
 
     dataset: str
-    params: DatasetParams
+    block: Mapping[str, Any]
+    seeds: tuple[int, ...]
     metrics: Metrics
+    solver: str
+    image_size: tuple[int, int]
     class_colors: tuple[Color, ...]
     anchors: tuple[Color, ...]
     ignore_color: Color
@@ -80,10 +112,107 @@ class Content:
     provenance: Provenance | None
     examples: tuple[Example, ...]
 
-    def color_table(self) -> NDArray[np.uint8]:
-        """(256, 3) uint8: display colours by label id."""
-        return color_table(self.class_colors)
+    def parameter(self, group: str, key: str) -> Any:
+        """One value of params.yaml: as the checkpoint notes it, else as the file has it now.
 
-    def anchor_table(self) -> NDArray[np.uint8]:
-        """(256, 3) uint8: the flow's own colours by label id."""
-        return color_table(self.anchors, self.ignore_color)
+        Raises:
+            UserError: Neither has it.
+        """
+        noted = self.provenance.parameters if self.provenance else {}
+        for values in (noted, self.block):
+            if isinstance(found := values.get(group), Mapping) and key in found:
+                return found[key]
+        cure = "add it, see the blocks of the other data sets"
+        raise UserError(f"params.yaml: {self.dataset}.{group}.{key} is missing; {cure}")
+
+
+def gather(
+    dataset: str, params: ReportParams, block: Mapping[str, Any], inputs: ReportInputs
+) -> Content:
+    """Reads all inputs and runs the checkpoint on the samples that the page shows.
+
+    Args:
+        dataset: Name of the data set.
+        params: How many samples, and the seeds of their syntheses.
+        block: The data set's block of params.yaml, plain values.
+        inputs: Metrics, checkpoint and shards.
+
+    Raises:
+        UserError: An input is missing, or the metrics are not of this checkpoint.
+    """
+    metrics = read_metrics(inputs.metrics)
+    pipeline = load_pipeline(inputs.pipeline)
+    config = pipeline.config
+    if list(config.class_names) != metrics.classes:
+        cure = f"run: dvc repro evaluate@{dataset}"
+        raise UserError(f"{inputs.metrics} has other classes than {inputs.pipeline}; {cure}")
+    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    val = read_manifest(inputs.shards / "val")
+    height, width = config.image_size
+    return Content(
+        dataset=dataset,
+        block=block,
+        seeds=params.seeds,
+        metrics=metrics,
+        solver=config.solver,
+        image_size=(height, width),
+        class_colors=tuple(map(_color, config.class_colors)),
+        anchors=tuple(map(_color, config.anchors)),
+        ignore_color=_color(config.ignore_color),
+        train_samples=len(read_manifest(inputs.shards / "train")),
+        val_samples=len(val),
+        weights=weight_files(inputs.pipeline),
+        provenance=read_provenance(inputs.pipeline),
+        examples=make_examples(pipeline, ShardFolder(val), params),
+    )
+
+
+def make_examples(
+    pipeline: SemFlowPipeline, val: ShardFolder, params: ReportParams
+) -> tuple[Example, ...]:
+    """Segments and synthesizes val samples spread evenly over the split.
+
+    Args:
+        pipeline: The checkpoint, with its default steps and solver.
+        val: Pixel shards of the validation split.
+        params: How many samples, and the seeds of their syntheses.
+
+    Returns:
+        `params.examples` of them, or all where fewer exist.
+    """
+    positions = spread(len(val), params.examples)
+    return tuple(_example(pipeline, val, position, params.seeds) for position in positions)
+
+
+def _example(
+    pipeline: SemFlowPipeline, val: ShardFolder, position: int, seeds: Sequence[int]
+) -> Example:
+    # One sample a call: then a synthesis is what the command line makes of this label and seed,
+    # and pictures do not depend on what else is shown.
+    image = png_pixels(val.read(position, "image.png"))
+    label = png_pixels(val.read(position, "label.png"))
+    (segmentation,) = pipeline.segment(Image.fromarray(image))
+    syntheses = (np.asarray(pipeline.synthesize(label, seed=seed)[0]) for seed in seeds)
+    return Example(val.key(position), image, label, segmentation, tuple(syntheses))
+
+
+def weight_files(folder: Path) -> tuple[WeightFile, ...]:
+    """Every safetensors file below a folder, in the order of its path."""
+    paths = sorted(folder.rglob("*.safetensors"), key=lambda path: path.relative_to(folder).parts)
+    return tuple(
+        WeightFile(path.relative_to(folder).as_posix(), _values_in(path), sha256_of(path))
+        for path in paths
+    )
+
+
+def _values_in(path: Path) -> int:
+    # A safetensors file begins with the length of a JSON header, eight bytes, and that header.
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    header.pop("__metadata__", None)
+    return sum(math.prod(tensor["shape"]) for tensor in header.values())
+
+
+def _color(levels: Sequence[float]) -> Color:
+    red, green, blue = (round(level) for level in levels)
+    return red, green, blue

@@ -1,70 +1,150 @@
-"""From metrics and a checkpoint to the report: gathers the content, renders it, writes it."""
+"""From metrics and a checkpoint to one HTML page that needs nothing beside itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-import torch
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from semflow.core.errors import UserError
 from semflow.core.files import write_text
-from semflow.core.provenance import read_provenance
-from semflow.evaluation.results import read_metrics
-from semflow.pipeline import load_pipeline
-from semflow.report.content import Color, Content
-from semflow.report.examples import make_examples
-from semflow.report.render import render_page
-from semflow.report.weights import weight_files
-from semflow.schema import DatasetParams
-from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.core.labels import IGNORE_INDEX
+from semflow.core.pictures import NO_CLASS_COLOR, color_table
+from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
+from semflow.report import formats, runs
+from semflow.report.charts import Chart, class_bars, steps_chart
+from semflow.report.content import Content, ReportInputs, gather
+from semflow.report.formats import Color
+from semflow.report.runs import Figures, Run
+from semflow.report.schema import ReportParams
+
+_FILTERS = (
+    *(formats.percent, formats.with_percent, formats.counted, formats.count, formats.size),
+    *(formats.described, formats.agreement, formats.data_uri, formats.yaml_text),
+    *(formats.plain, formats.writer_for, runs.shown, runs.by_system),
+)
+_BARS_BESIDE_THE_DEFAULT = 2
 
 
 def write_report(
     dataset: str,
-    params: DatasetParams,
-    metrics_path: Path,
-    pipeline_folder: Path,
-    pixels: Path,
+    params: ReportParams,
+    block: Mapping[str, Any],
+    inputs: ReportInputs,
     out: Path,
 ) -> None:
     """Writes one self-contained HTML page; the same inputs give the same bytes.
 
     Args:
-        dataset: its name.
-        params: the data set's block.
-        metrics_path: metrics.json of the checkpoint.
-        pipeline_folder: the checkpoint.
-        pixels: pixel shards, a folder for each split.
-        out: the page.
+        dataset: Name of the data set.
+        params: The samples to show.
+        block: The data set's block of params.yaml, plain values.
+        inputs: Metrics, checkpoint and shards.
+        out: The page.
 
     Raises:
-        UserError: an input is missing, or the metrics are not of this checkpoint.
+        UserError: An input is missing, or the metrics are not of this checkpoint.
     """
-    metrics = read_metrics(metrics_path)
-    pipeline = load_pipeline(pipeline_folder)
-    if list(pipeline.config.class_names) != metrics.classes:
-        cure = f"run: dvc repro evaluate@{dataset}"
-        raise UserError(f"{metrics_path} has other classes than {pipeline_folder}; {cure}")
-    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    val = read_manifest(pixels / "val")
-    content = Content(
-        dataset,
-        params,
-        metrics,
-        class_colors=tuple(map(_color, pipeline.config.class_colors)),
-        anchors=tuple(map(_color, pipeline.config.anchors)),
-        ignore_color=_color(pipeline.config.ignore_color),
-        train_samples=len(read_manifest(pixels / "train")),
-        val_samples=len(val),
-        weights=weight_files(pipeline_folder),
-        provenance=read_provenance(pipeline_folder),
-        examples=make_examples(pipeline, ShardFolder(val), params.report),
+    write_text(out, render_page(gather(dataset, params, block, inputs)))
+
+
+def render_page(content: Content) -> str:
+    """The page as text; the same content gives the same text.
+
+    Raises:
+        UserError: params.yaml lacks a value that the page states.
+        ValueError: Parts of the content do not fit together, for instance other numbers of
+            classes and colours.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    write_text(out, render_page(content))
+    environment.filters.update({each.__name__: each for each in _FILTERS})
+    metrics, solver = content.metrics, content.solver
+    segmented = runs.segmentation_runs(metrics, solver)
+    synthesized = runs.synthesis_runs(metrics, solver)
+    write_fd = formats.writer_for([run.figures.fd_mobilenetv2 for run in synthesized])
+    page = environment.from_string(_resource("page.html.jinja")).render(
+        style=Markup(_resource("style.css")),
+        content=content,
+        segmented=segmented,
+        synthesized=synthesized,
+        write_fd=write_fd,
+        baselines=runs.baselines(metrics),
+        remarks=runs.REMARKS,
+        comparison=_comparison(metrics),
+        best_steps=_best_steps(metrics),
+        absent=runs.absent_classes(metrics),
+        miou_curve=_miou_curve(metrics, segmented),
+        fd_curve=_fd_curve(metrics, synthesized, write_fd),
+        bars=_bars(content, segmented),
+        legend=_legend(content),
+        colors=color_table(content.class_colors),
+        anchors=color_table(content.anchors, content.ignore_color),
+    )
+    return f"{page}\n"
 
 
-def _color(levels: Sequence[float]) -> Color:
-    red, green, blue = (round(level) for level in levels)
-    return red, green, blue
+def _resource(name: str) -> str:
+    return files("semflow.report").joinpath(name).read_text("utf-8")
+
+
+def _comparison(metrics: Metrics) -> str:
+    """How SemFlow stands to each baseline, as a part of a sentence."""
+    parts = []
+    for name, figures in runs.baselines(metrics).items():
+        stands = formats.compared(metrics.segmentation.miou, figures.miou)
+        shown = runs.shown(name)
+        # "U-Net" is a name, "Colour classifier" is not.
+        inside = shown.lower() if shown[1:].islower() else shown
+        parts.append(f"{stands} the {inside} ({formats.with_percent(figures.miou)})")
+    return ", ".join(parts)
+
+
+def _best_steps(metrics: Metrics) -> int | None:
+    """The number of steps with the highest mIoU as shown; None where one alone was measured."""
+    by_steps = metrics.segmentation.by_steps
+    best = max(by_steps, key=lambda steps: (round(by_steps[steps].miou, 3), -steps))
+    return best if len(by_steps) > 1 else None
+
+
+def _lines(
+    measured: Sequence[Run[Figures]], value: Callable[[Figures], float]
+) -> dict[str, list[tuple[int, float]]]:
+    return {
+        name: [(run.steps, value(run.figures)) for run in line]
+        for name, line in groupby(measured, key=lambda run: run.line)
+    }
+
+
+def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:
+    lines = _lines(segmented, lambda figures: 100 * figures.miou)
+    levels = {runs.shown(name): 100 * each.miou for name, each in runs.baselines(metrics).items()}
+    return steps_chart("mIoU by number of steps, %", lines, levels, lambda value: f"{value:.1f}")
+
+
+def _fd_curve(
+    metrics: Metrics, synthesized: Sequence[Run[SynthesisFigures]], write: Callable[[float], str]
+) -> Chart:
+    lines = _lines(synthesized, lambda figures: figures.fd_mobilenetv2)
+    levels = {"Floor: real images": metrics.synthesis.floor_fd_mobilenetv2}
+    return steps_chart("FD-MobileNetV2 by number of steps", lines, levels, write, from_zero=True)
+
+
+def _bars(content: Content, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:
+    ious = {run.name: run.figures.iou_per_class for run in segmented if run.is_default}
+    beside = list(runs.baselines(content.metrics).items())[:_BARS_BESIDE_THE_DEFAULT]
+    ious |= {runs.shown(name): figures.iou_per_class for name, figures in beside}
+    classes = list(zip(content.metrics.classes, content.class_colors, strict=True))
+    return class_bars("IoU by class, %", classes, ious, runs.absent_classes(content.metrics))
+
+
+def _legend(content: Content) -> list[tuple[str, Color]]:
+    entries = list(zip(content.metrics.classes, content.class_colors, strict=True))
+    if any((example.label == IGNORE_INDEX).any() for example in content.examples):
+        entries.append(("no class", NO_CLASS_COLOR))
+    return entries

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from semflow.params.fields import Block, Positive, Seed
+from semflow.params.fields import Block, Positive, Seed, StageParams
 
 
 class ReportParams(Block):
@@ -16,3 +16,9 @@ class ReportParams(Block):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         description="of the syntheses shown for each"
     )
+
+
+class ReportStage(StageParams):
+    """What stage `report` reads."""
+
+    report: ReportParams

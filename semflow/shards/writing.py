@@ -99,6 +99,9 @@ def publish_shards(
     folder = finished_folder(scratch)
     for split, count in counts.items():
         (folder / split).mkdir(parents=True, exist_ok=True)
+        # What a killed run was writing when it ended.
+        for partial in (folder / split).glob(".*.partial"):
+            partial.unlink()
         write_manifest(folder / split, dict(about[split]), finished_shards(scratch, split, count))
     publish_folder(folder, out)
 

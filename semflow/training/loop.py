@@ -54,7 +54,7 @@ class Progress:
     """Where the loop reports to.
 
     Args:
-        name: of the stage, for the progress bar and messages.
+        name: of the stage and of its block in params.yaml, for the progress bar and messages.
         log: receives (step, values) every `log_every` steps.
         watch: looks at the averaged model every `sample_every` steps.
     """
@@ -90,8 +90,9 @@ def optimise(
 
     Raises:
         SystemExit: after a SIGTERM, once the state is saved.
-        UserError: the loss is not finite, with step, learning rate and keys; or the batch cannot be
-            shared by the processes and their micro-batches.
+        UserError: the loss is not finite, with step, learning rate and keys; the weights are not
+            finite after the last step; or the batch cannot be shared by the processes and their
+            micro-batches.
     """
     state = new_state(model, params, accelerator)
     checkpoints.restore(state)
@@ -102,14 +103,16 @@ def optimise(
         progress.log.start(state.step)
     with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:
         for parts in _steps(samples, params, accelerator, state.step):
-            values = _learn(loss_of, parts, state, samples, accelerator)
+            values = _learn(loss_of, parts, state, samples, accelerator, progress.name)
             _update(state, accelerator, params.max_grad_norm)
             bar.update(params.batch_size)
             if _due(state.step, params.log_every, params.steps):
                 _log(values, state, accelerator, progress.log, bar)
+            if state.step == params.steps:
+                _check_finite_weights(state, params, accelerator, progress.name)
             if _due(state.step, params.sample_every, params.steps):
                 _watch_average(state, progress.watch)
-            _save_or_stop(state, accelerator, checkpoints, termination)
+            _save_or_stop(state, params.steps, accelerator, checkpoints, termination)
     return state.averaged()
 
 
@@ -119,6 +122,7 @@ def _learn(
     state: TrainingState,
     samples: TrainingSamples,
     accelerator: Accelerator,
+    name: str,
 ) -> dict[str, Tensor]:
     """Leaves the gradients of one step in the model; returns the mean of its parts' values."""
     found = []
@@ -127,10 +131,10 @@ def _learn(
         # Processes exchange gradients once a step, not once a part.
         with nullcontext() if last else accelerator.no_sync(state.network):
             values = loss_of(state.network, part)
-            _check_finite(values["loss"], state, samples, part)
+            _check_finite(values["loss"], state, samples, part, name)
             accelerator.backward(values["loss"] / len(parts))
-        found.append({name: value.detach() for name, value in values.items()})
-    return {name: torch.stack([values[name] for values in found]).mean() for name in found[0]}
+        found.append({key: value.detach() for key, value in values.items()})
+    return {key: torch.stack([values[key] for values in found]).mean() for key in found[0]}
 
 
 def _log(
@@ -149,12 +153,14 @@ def _log(
 
 def _save_or_stop(
     state: TrainingState,
+    steps: int,
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     termination: Termination,
 ) -> None:
     stopping, due = any_process(accelerator, termination.requested, checkpoints.due)
-    if stopping or due:
+    # The last state too: what is killed before its output is safe ends again without training.
+    if stopping or due or state.step == steps:
         checkpoints.save(state, accelerator)
     if stopping:
         message = f"stopped at step {state.step}; the same command goes on from there"
@@ -220,7 +226,7 @@ class _Parts:
 
 
 def _check_finite(
-    loss: Tensor, state: TrainingState, samples: TrainingSamples, batch: TrainingSample
+    loss: Tensor, state: TrainingState, samples: TrainingSamples, batch: TrainingSample, name: str
 ) -> None:
     if math.isfinite(float(loss.detach())):
         return
@@ -228,9 +234,22 @@ def _check_finite(
     shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
     raise UserError(
         f"the loss is {float(loss.detach())} at step {state.step + 1}, "
-        f"learning rate {state.learning_rate:g}; lower train.learning_rate, "
+        f"learning rate {state.learning_rate:g}; lower {name}.learning_rate, "
         f"or look at the batch: {shown}"
     )
+
+
+def _check_finite_weights(
+    state: TrainingState, params: TrainParams, accelerator: Accelerator, name: str
+) -> None:
+    """The last update has no later loss that would show what it did to the weights."""
+    finite = all(bool(part.isfinite().all()) for part in state.average.shadow_params)
+    (diverged,) = any_process(accelerator, not finite)
+    if diverged:
+        raise UserError(
+            f"the weights are not finite after step {state.step}, learning rate "
+            f"{params.learning_rate:g}; lower {name}.learning_rate"
+        )
 
 
 def _watch_average(state: TrainingState, watch: Watch) -> None:

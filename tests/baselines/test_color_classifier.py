@@ -17,7 +17,8 @@ from semflow.baselines.color_classifier import (
     save_color_classifier,
 )
 from semflow.shards.manifest import Manifest, read_manifest
-from semflow.shards.tar import ShardFolder, png_bytes, png_pixels
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_bytes, png_pixels
 
 NAMES = ["sea", "wood", "sand", "nowhere"]
 MEANS = np.array([[30, 60, 160], [40, 140, 40], [220, 200, 120]], np.float64)

@@ -7,13 +7,14 @@ import pytest
 from support.tiny import Command, TinyDataset
 from support.tiny_data import CLASSES, RandomReader, index_of, pixels_of
 
-from semflow.core.files import sha256_of, write_json
+from semflow.core.files import read_json, sha256_of, write_json
 from semflow.evaluation.results import (
     Metrics,
     Segmentation,
     SegmentationFigures,
     Synthesis,
     SynthesisFigures,
+    System,
     write_metrics,
 )
 from semflow.pseudo_masks.palette import make_palette
@@ -62,6 +63,12 @@ def metrics() -> Metrics:
             by_steps={5: synthesizing},
         ),
         baselines={"unet": segmenting},
+        systems={
+            "semflow": System(
+                segmentation={"euler-2": segmenting}, synthesis={"euler-5": synthesizing}
+            ),
+            "segmenter only": System(segmentation={"heun-1": segmenting}, synthesis={}),
+        },
     )
 
 
@@ -89,7 +96,7 @@ def test_a_folder_of_shards_is_described_split_by_split(
         f"{tiny_shards / 'train'}: 10 samples in 3 tars, {size} bytes, checksums hold"
     ) in result.out.splitlines()
     assert "3 samples in 1 tars" in result.out
-    assert "  members: image.png, json, label.png, pseudo_mask.png" in result.out.splitlines()
+    assert "  members: image.png, json, label.png" in result.out.splitlines()
     alone = semflow_command("inspect", tiny_shards / "val")
     assert alone.out.startswith(f"{tiny_shards / 'val'}: 3 samples")
     assert "train" not in alone.out.replace(str(tiny_shards), "")
@@ -106,14 +113,14 @@ def test_raw_samples_that_were_left_out_are_named_with_their_reasons(
 ) -> None:
     (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
     reader = RandomReader(tmp_path / "raw.txt", {"train": 2, "val": 2}, unreadable=("val_1",))
-    index = index_of(reader, tmp_path / "index", max_rejects=1)
-    palette = make_palette(params.palette, len(CLASSES.names))
-    out = tmp_path / "shards"
-    pixels_of(index, reader, palette, params.shards, out, tmp_path / "digests.json")
+    index = index_of(reader, tmp_path / "listed" / "index", max_rejects=1)
+    out = tmp_path / "made" / "shards"
+    pixels_of(index, reader, params.shards, out)
     result = semflow_command("inspect", out / "val")
     assert (result.code, result.err) == (0, "")
-    assert result.out.splitlines()[1:4] == [
-        "  members: image.png, json, label.png, native_label.png, pseudo_mask.png",
+    assert result.out.splitlines()[1:5] == [
+        "  members: image.png, json, label.png, native_label.png",
+        "  image_size: [16, 16]",
         "  split: val",
         "  rejected val_1: cut short",
     ]
@@ -143,6 +150,9 @@ def test_metrics_are_described_by_their_chief_numbers(
             "  mIoU 0.4375 with 2 steps, oracle 0.9375",
             "  mIoU 0.2500 unet",
             "  round trip mIoU 0.3125 with 5 steps",
+            "  segmenter only heun-1: mIoU 0.2500",
+            "  semflow euler-2: mIoU 0.2500",
+            "  semflow euler-5: FD-MobileNetV2 1.5, round trip mIoU 0.3125",
         ]
 
 
@@ -179,3 +189,101 @@ def test_missing_metrics_are_named_as_they_were_given(semflow_command: Command) 
     result = semflow_command("inspect", "metrics.json")
     assert result.code == 2
     assert "metrics.json/metrics.json" not in result.err
+
+
+def test_pseudo_mask_shards_are_described_with_their_palette(
+    semflow_command: Command, dataset: TinyDataset, params: DatasetParams
+) -> None:
+    result = semflow_command("inspect", dataset.pseudo_masks)
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    anchors = make_palette(params.palette, len(CLASSES.names)).anchors.astype(int)
+    colors = " ".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in anchors)
+    assert lines[0].startswith(f"{dataset.pseudo_masks / 'train'}: 10 samples in 3 tars")
+    assert lines[1] == "  members: pseudo_mask.png"
+    assert lines[2] == f"  palette: 4 anchors {colors}, ignored #404040"
+    assert sum(line.startswith("  palette: ") for line in lines) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"[1, 2]",
+        b'{"about":[],"shards":[\n\n]}\n',
+        b'{"about":{"rejects":7},"shards":[\n\n]}\n',
+        b'{"about":{},"shards":[\n{"name":3}\n]}\n',
+        b'{"about":{},"shards":[\n{"name":"a.tar","bytes":"x","sha256":1,"keys":2,"members":3}\n]}\n',
+        b'{"about":{"anchors":["red"]},"shards":[\n]}\n',
+    ],
+)
+def test_a_manifest_that_is_none_is_one_line_and_exit_code_2(
+    semflow_command: Command, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    result = semflow_command("inspect", tmp_path)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith(f"error: {tmp_path / 'manifest.json'}")
+    assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        [],
+        {"made": "by somebody else"},
+        {"parameters": {}, "inputs": {}, "code": {}, "versions": {}, "hardware": {}},
+        {"parameters": 3, "inputs": 3, "code": 3, "versions": 3, "hardware": 3},
+    ],
+)
+def test_a_foreign_provenance_is_one_line_and_exit_code_2(
+    semflow_command: Command, checkpoint: Path, tmp_path: Path, note: object
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "pipeline"))
+    write_json(folder / "provenance.json", note)
+    result = semflow_command("inspect", folder)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {folder / 'provenance.json'} does not fit this version")
+    assert result.err.count("\n") == 1
+
+
+def test_what_made_a_checkpoint_is_told_in_four_lines(
+    semflow_command: Command, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "pipeline"))
+    note = {
+        "parameters": {"train": {"steps": 900, "batch_size": 32, "seed": 7, "other": 1}},
+        "inputs": {"data/shards/earth/train/manifest.json": "0123456789abcdef"},
+        "code": {"semflow.core": "aa", "semflow.flow": "bb"},
+        "versions": {"python": "3.11.7"},
+        "hardware": {"processor": "a kind", "threads": 2},
+    }
+    write_json(folder / "provenance.json", note)
+    lines = semflow_command("inspect", folder).out.splitlines()
+    assert "  trained: 900 steps of 32 samples, seed 7" in lines
+    assert "  inputs: data/shards/earth/train/manifest.json 0123456789ab" in lines
+    assert "  code: 2 modules; python 3.11.7" in lines
+    assert "  hardware: processor a kind, threads 2" in lines
+
+
+@pytest.mark.parametrize("index", [[], {"_class_name": "SemFlowPipeline"}, 3])
+def test_a_checkpoints_index_that_is_none_is_one_line_and_exit_code_2(
+    semflow_command: Command, tmp_path: Path, index: object
+) -> None:
+    write_json(tmp_path / "model_index.json", index)
+    result = semflow_command("inspect", tmp_path)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+
+
+def test_class_names_cannot_steer_the_terminal(
+    semflow_command: Command, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "pipeline"))
+    index = read_json(folder / "model_index.json")
+    index["class_names"] = ["\x1b[2Jwater", "\x9b31m", "\u202eleft", "a\r\nb"]
+    write_json(folder / "model_index.json", index)
+    lines = semflow_command("inspect", folder).out.splitlines()
+    assert lines[1] == r"  classes: \x1b[2Jwater, \x9b31m, \u202eleft, a\r\nb"

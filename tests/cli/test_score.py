@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.closure import ROOT
 from support.tiny import Command, Result
 from torch import Tensor, nn
 
-from semflow.cli import score
 from semflow.core.files import sha256_of
-from semflow.metrics import inception, lpips_alexnet
+from semflow.metrics import inception, lpips_alexnet, mobilenet
+from tools.closure import ROOT
 
 SEGMENTATION = ("score", "--task", "segmentation", "--predictions", "out", "--truth", "truth")
 SYNTHESIS = ("score", "--task", "synthesis", "--predictions", "made", "--truth", "photos")
@@ -60,7 +59,7 @@ def weights(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = folders / "weights.pth"
     path.write_bytes(b"weights")
     monkeypatch.setattr(inception, "load_inception_features", lambda _: ChannelMeans())
-    monkeypatch.setattr(score, "load_mobilenet_features", lambda _: ChannelMeans())
+    monkeypatch.setattr(mobilenet, "load_mobilenet_features", lambda _: ChannelMeans())
     monkeypatch.setattr(lpips_alexnet, "load_lpips", lambda _: MeanDifference())
     return path
 

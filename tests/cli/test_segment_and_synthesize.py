@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.tiny import Command
+from support.tiny import Command, random_images
 from support.tiny_data import CLASSES
 
 from semflow.pipeline import SemFlowPipeline
@@ -86,12 +89,12 @@ def test_a_palette_png_is_read_by_its_ids(
     ("command", "names", "complaint"),
     [
         ("segment", ["a.png", "nowhere.png"], "nowhere.png not found"),
-        ("segment", ["text.png"], "text.png is not a readable image"),
-        ("segment", ["a.png", "cut.png"], "cut.png is not a readable image"),
+        ("segment", ["text.png"], "cannot take text.png: text.png is"),
+        ("segment", ["a.png", "cut.png"], "cannot take cut.png: cut.png is"),
         ("segment", ["a.png", "./a.png"], "two inputs would both write a.png"),
         ("synthesize", ["nowhere.png"], "nowhere.png not found"),
-        ("synthesize", ["text.png"], "text.png is not a readable image"),
-        ("synthesize", ["l.png", "a.png"], "a.png has mode RGB; a label is"),
+        ("synthesize", ["text.png"], "cannot take text.png: text.png is"),
+        ("synthesize", ["l.png", "a.png"], "cannot take a.png: a.png has"),
     ],
 )
 def test_an_unsound_input_is_one_line_and_exit_code_2_and_nothing_is_written(
@@ -114,10 +117,10 @@ def test_an_unsound_input_is_one_line_and_exit_code_2_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("command", "names", "complaint"),
     [
-        ("segment", ["a.png", "wide.png"], "the image is 20x16, this model takes 16x16"),
+        ("segment", ["a.png", "wide.png"], "wide.png is 20x16, this model takes 16x16"),
         ("segment", ["a.png", "--solver", "rk4"], "unknown solver 'rk4'; known are"),
-        ("synthesize", ["wide_label.png"], "the label is 20x16, this model takes 16x16"),
-        ("synthesize", ["l.png", "strange_id.png"], "label id 9 is outside 0..3"),
+        ("synthesize", ["wide_label.png"], "wide_label.png is 20x16, this model takes"),
+        ("synthesize", ["l.png", "strange_id.png"], "strange_id.png: label id 9 is outside 0..3"),
         ("synthesize", ["l.png", "--solver", "rk4"], "unknown solver 'rk4'; known are"),
     ],
 )
@@ -204,14 +207,125 @@ def test_an_output_folder_that_is_a_file_is_refused(
     assert semflow_command("segment", checkpoint, "a.png", "--out", "b.png").code == 2
 
 
-@pytest.mark.parametrize("command", ["segment", "synthesize", "score", "inspect", "use"])
-def test_every_command_has_help(semflow_command: Command, command: str) -> None:
-    result = semflow_command(command, "--help")
-    assert result.code == 0
-    assert result.out.startswith(f"usage: semflow {command} ")
+@pytest.mark.parametrize("command", ["segment", "synthesize"])
+def test_the_example_of_the_help_runs(
+    semflow_command: Command, checkpoint: Path, inputs: Path, command: str
+) -> None:
+    shutil.copytree(checkpoint, inputs / "models" / "earth" / "pipeline")
+    shutil.copy(inputs / "a.png", inputs / "tile.png")
+    shutil.copy(inputs / "l.png", inputs / "label.png")
+    shown = semflow_command(command, "--help").out
+    [example] = [line for line in shown.splitlines() if line.strip().startswith("semflow ")]
+    result = semflow_command(*shlex.split(example)[1:])
+    assert (result.code, result.err) == (0, "")
 
 
-def test_an_unknown_command_is_answered_with_the_known_ones(semflow_command: Command) -> None:
-    result = semflow_command("segmnt")
+@pytest.mark.parametrize(
+    ("command", "name", "suffix"), [("segment", "a", ".png"), ("synthesize", "l.0", ".png")]
+)
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_an_input_is_never_overwritten(
+    semflow_command: Command,
+    checkpoint: Path,
+    inputs: Path,
+    command: str,
+    name: str,
+    suffix: str,
+    force: tuple[str, ...],
+) -> None:
+    source = inputs / f"{name}{suffix}"
+    if not source.exists():
+        shutil.copy(inputs / "l.png", source)
+    named = [source.name] if command == "segment" else ["l.png", source.name]
+    before = source.read_bytes()
+    result = semflow_command(command, checkpoint, *named, "--out", ".", *force)
     assert result.code == 2
-    assert "'segment', 'synthesize', 'score', 'inspect', 'use'" in result.err
+    assert result.err == f"error: {source.name} is an input; name another folder by --out\n"
+    assert source.read_bytes() == before
+
+
+def test_a_link_to_an_input_counts_as_the_input(
+    semflow_command: Command, checkpoint: Path, inputs: Path
+) -> None:
+    (inputs / "o").mkdir()
+    (inputs / "o" / "a.png").symlink_to(inputs / "a.png")
+    result = semflow_command("segment", checkpoint, "a.png", "--out", "o", "--force")
+    assert result.code == 2
+    assert "o/a.png is an input" in result.err
+
+
+def test_results_that_exist_are_replaced_only_by_force(
+    semflow_command: Command, checkpoint: Path, inputs: Path
+) -> None:
+    out = inputs / "o"
+    out.mkdir()
+    (out / "a.color.png").write_text("somebody's work", encoding="utf-8")
+    result = semflow_command("segment", checkpoint, "a.png", "--out", "o")
+    assert result.code == 2
+    assert "o/a.color.png exists" in result.err
+    assert names(out) == {"a.color.png"}
+    assert (out / "a.color.png").read_text("utf-8") == "somebody's work"
+    assert semflow_command("segment", checkpoint, "a.png", "--out", "o", "--force").code == 0
+    assert pixels(out / "a.color.png").shape == (16, 16, 3)
+
+
+def test_a_full_disk_leaves_whole_files_and_one_line(
+    semflow_command: Command, checkpoint: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes = Path.write_bytes
+
+    def write_some(path: Path, content: bytes) -> int:
+        if path.name.startswith(".b.png"):
+            write_bytes(path, content[:40])
+            raise OSError(28, os.strerror(28))
+        return write_bytes(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_some)
+    result = semflow_command("segment", checkpoint, "a.png", "b.png", "--out", "o")
+    assert result.code == 2
+    assert result.err.startswith("error: cannot write o/b.png: No space left on device")
+    assert result.err.count("\n") == 1
+    assert names(inputs / "o") == {"a.png", "a.color.png"}
+    for path in (inputs / "o").iterdir():
+        Image.open(path).load()
+
+
+def text_bomb(path: Path) -> None:
+    """Puts a compressed text of 70 MB into a small PNG."""
+    content = path.read_bytes()
+    chunk = b"zTXt" + b"note\0\0" + zlib.compress(bytes(70_000_000), 9)
+    length, check = (len(chunk) - 4).to_bytes(4, "big"), zlib.crc32(chunk).to_bytes(4, "big")
+    end_of_header = 8 + 25
+    path.write_bytes(content[:end_of_header] + length + chunk + check + content[end_of_header:])
+
+
+@pytest.mark.parametrize(("command", "name"), [("segment", "b.png"), ("synthesize", "m.png")])
+def test_a_bomb_in_a_text_chunk_is_one_line_and_nothing_is_written(
+    semflow_command: Command, checkpoint: Path, inputs: Path, command: str, name: str
+) -> None:
+    text_bomb(inputs / name)
+    sound = "a.png" if command == "segment" else "l.png"
+    result = semflow_command(command, checkpoint, sound, name, "--out", "o")
+    assert result.code == 2
+    assert result.err.startswith(f"error: cannot take {name}: ")
+    assert result.err.count("\n") == 1
+    assert not (inputs / "o").exists()
+
+
+def test_inputs_are_held_one_at_a_time(
+    semflow_command: Command, checkpoint: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each image is carried through and written before the next is decoded."""
+    many = [f"{number}.png" for number in range(5)]
+    for name, array in zip(many, random_images(5, seed=1), strict=True):
+        Image.fromarray(array).save(inputs / name)
+    written: list[int] = []
+    segment = SemFlowPipeline.segment
+
+    def counting(*arguments: object, **options: object) -> object:
+        written.append(len(list((inputs / "o").glob("*.color.png"))))
+        return segment(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SemFlowPipeline, "segment", counting)
+    assert semflow_command("segment", checkpoint, *many, "--out", "o").code == 0
+    assert written == [0, 1, 2, 3, 4]

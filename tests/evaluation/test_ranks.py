@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
 
 from semflow.pseudo_masks.palette import make_palette
+from tools.closure import ROOT
 
 
 def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:

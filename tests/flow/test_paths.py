@@ -6,21 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semflow.flow.paths import draw_t, mask_estimate, path_sample
-from semflow.training.schema import FlowParams
-
-
-def flow(at_image: float, at_mask: float) -> FlowParams:
-    return FlowParams(
-        formulation="semflow",
-        probability_at_image=at_image,
-        probability_at_mask=at_mask,
-        posterior="sample",
-        ignored="masked",
-        preconditioning=None,
-        velocity_loss_weight=1.0,
-        anchor_loss_weight=0.0,
-        anchor_temperature=1.0,
-    )
 
 
 def even(count: int) -> torch.Tensor:
@@ -33,14 +18,14 @@ shares = st.tuples(st.floats(0, 0.5), st.floats(0, 0.45))
 
 @given(shares)
 def test_the_ends_are_hit_exactly_with_their_probabilities(share: tuple[float, float]) -> None:
-    t = draw_t(even(4000), flow(*share))
+    t = draw_t(even(4000), *share)
     assert float((t == 0).float().mean()) == pytest.approx(share[0], abs=1 / 1000)
     assert float((t == 1).float().mean()) == pytest.approx(share[1], abs=1 / 1000)
 
 
 @given(shares)
 def test_between_the_ends_t_is_uniform(share: tuple[float, float]) -> None:
-    t = draw_t(even(4000), flow(*share))
+    t = draw_t(even(4000), *share)
     inside = t[(t > 0) & (t < 1)]
     torch.testing.assert_close(inside, even(len(inside)), atol=0.002, rtol=0)
 
@@ -49,7 +34,7 @@ def test_between_the_ends_t_is_uniform(share: tuple[float, float]) -> None:
 def test_t_grows_with_the_uniform_number_and_stays_within_bounds(
     share: tuple[float, float],
 ) -> None:
-    t = draw_t(torch.cat([torch.zeros(1), even(500)]), flow(*share))
+    t = draw_t(torch.cat([torch.zeros(1), even(500)]), *share)
     assert (t.diff() >= 0).all()
     assert float(t[0]) == 0
     assert float(t[-1]) <= 1
@@ -57,18 +42,18 @@ def test_t_grows_with_the_uniform_number_and_stays_within_bounds(
 
 
 def test_without_ends_t_is_the_uniform_number_itself() -> None:
-    assert torch.equal(draw_t(even(100), flow(0.0, 0.0)), even(100))
+    assert torch.equal(draw_t(even(100), 0.0, 0.0), even(100))
 
 
 def test_all_draws_can_be_at_the_ends() -> None:
-    t = draw_t(even(1000), flow(0.25, 0.75))
+    t = draw_t(even(1000), 0.25, 0.75)
     assert t.unique().tolist() == [0, 1]
     assert float(t.mean()) == pytest.approx(0.75)
 
 
 def test_by_hand() -> None:
     # 0.4 of the draws at 0, 0.2 at 1: u = 0.5 is a quarter of the way from 0.4 to 0.8.
-    t = draw_t(torch.tensor([0.0, 0.39, 0.5, 0.6, 0.81, 0.999]), flow(0.4, 0.2))
+    t = draw_t(torch.tensor([0.0, 0.39, 0.5, 0.6, 0.81, 0.999]), 0.4, 0.2)
     assert t.tolist() == pytest.approx([0, 0, 0.25, 0.5, 1, 1])
 
 

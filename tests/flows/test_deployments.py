@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 
 import flows.runs
 from flows.artifacts import key_of
@@ -16,6 +15,7 @@ from flows.plugin import completed
 from flows.runs import TARGETS
 from semflow.schema import read_params
 from stages.entry import Folders
+from tools.closure import ROOT
 
 DATASETS = sorted(read_params(ROOT / "params.yaml").blocks)
 DEPLOYMENTS: list[dict[str, Any]] = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 from support.flows_project import sh
 
 from flows.parameters import edited_params, nested, recipe_at, with_dataset
 from semflow.core.errors import UserError
 from semflow.params.recipes import read_recipe
+from tools.closure import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.tiny import TinyDataset, latents_of, tiny_samples
-from support.tiny_data import FolderReader, index_of, pixels_of
+from support.tiny_data import FolderReader, index_of, pixels_of, pseudo_masks_of
 
 from semflow.core.errors import UserError
 from semflow.index.listing import Reject
@@ -82,19 +82,19 @@ def test_a_bad_sample_is_named_left_out_and_never_trained_on(
     (reject,) = index.rejects
     assert (reject.key, reject.split) == ("train2", "train")
     assert reject.reason.startswith(reason)
-    made = TinyDataset(
-        tmp_path / "index", tmp_path / "shards", tmp_path / "digests.json", tmp_path / "latents"
-    )
-    palette = make_palette(params.palette, 4)
-    pixels_of(index, reader, palette, params.shards, made.shards, made.digests)
-    latents_of(made.shards, made.digests, autoencoder, made.image_latents)
+    names = ("index", "shards", "pseudo_masks", "latents")
+    made = TinyDataset(*(tmp_path / name for name in names))
+    pixels_of(index, reader, params.shards, made.shards)
+    pseudo_masks_of(made.shards, make_palette(params.palette, 4), made.pseudo_masks)
+    latents_of(made.shards, autoencoder, made.image_latents)
     manifest = read_manifest(made.shards / "train")
     assert manifest.about["rejects"] == [{"key": "train2", "reason": reject.reason}]
     assert read_manifest(made.shards / "val").about["rejects"] == []
     kept = ["train0", "train1", "train3", "train4", "train5"]
     assert list(manifest.keys()) == kept
-    samples = tiny_samples(params, made.shards, made.image_latents)
-    trained = {samples.pixels.key(int(samples[position]["index"])) for position in range(10)}
+    assert list(read_manifest(made.pseudo_masks / "train").keys()) == kept
+    samples = tiny_samples(params, made)
+    trained = {samples.key(int(samples[position]["index"])) for position in range(10)}
     assert trained == set(kept)
 
 
@@ -129,8 +129,7 @@ def test_a_sample_that_became_unreadable_since_is_named_with_what_to_do(
     reader = FolderReader(raw)
     index = index_of(reader, tmp_path / "index")
     shutil.rmtree(raw / "val")
-    palette = make_palette(params.palette, 4)
     complaint = r"val\d has become unreadable .*_label.png is missing.*dvc repro -f index"
     with pytest.raises(UserError, match=complaint):
-        pixels_of(index, reader, palette, params.shards, tmp_path / "s", tmp_path / "d.json")
+        pixels_of(index, reader, params.shards, tmp_path / "s")
     assert not (tmp_path / "s").exists()

@@ -3,10 +3,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.tiny_data import CLASSES, RandomReader, index_of
 
@@ -14,6 +17,8 @@ from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.index.checking import LONGEST_KEY, check_key, check_label
 from semflow.index.listing import Reject, read_index
+from semflow.pseudo_masks.coloring import MEMBER
+from semflow.shards.resizing import crop_key
 from semflow.shards.tar import write_shard
 
 COUNTS = {"val": 2, "train": 5}
@@ -118,23 +123,79 @@ def test_the_largest_class_and_255_are_ids_and_what_lies_between_is_not() -> Non
             check_label(np.full((4, 5), strange, np.uint8), num_classes=4)
 
 
-@pytest.mark.parametrize("key", ["a.b", ".a", "a\nb", "a\udcffb", "é" * LONGEST_KEY])
-def test_a_name_that_no_shard_can_hold_is_a_reject(key: str) -> None:
-    with pytest.raises(UnreadableSample, match=r"a name has .*; rename the file"):
+@pytest.mark.parametrize("key", ["a.b", ".a", "a\nb", "a\udcffb"])
+def test_a_name_with_a_dot_or_a_control_character_is_a_reject(key: str) -> None:
+    with pytest.raises(UnreadableSample, match=r"a name has no dot and no control.*; rename"):
         check_key(key)
 
 
-def test_the_longest_name_fits_into_a_shard(tmp_path: Path) -> None:
-    key = "x" * LONGEST_KEY
+@pytest.mark.parametrize("key", ["x" * (LONGEST_KEY + 1), "é" * (LONGEST_KEY // 2 + 1)])
+def test_a_name_that_is_too_long_for_a_shard_is_a_reject(key: str) -> None:
+    with pytest.raises(UnreadableSample, match=f"a name has up to {LONGEST_KEY} bytes; rename"):
+        check_key(key)
+
+
+@pytest.mark.parametrize("key", ["x" * LONGEST_KEY, "é" * (LONGEST_KEY // 2)])
+@pytest.mark.parametrize(
+    "extension", ["native_label.png", MEMBER, "moments.npy", "mirrored.npy", "mirrored999.npy"]
+)
+def test_the_longest_name_fits_into_a_shard_whatever_its_crop_and_member(
+    tmp_path: Path, key: str, extension: str
+) -> None:
     check_key(key)
-    write_shard([(key, {"pseudo_mask.png": b"pixels"})], tmp_path / "0.tar")
+    # Labels in their native size are those of val samples, which are not cropped.
+    crop = key if extension == "native_label.png" else crop_key(key, 9_999_999)
+    write_shard([(crop, {extension: b"content"})], tmp_path / "0.tar")
     with tarfile.open(tmp_path / "0.tar") as tar:
-        assert tar.getnames() == [f"{key}.pseudo_mask.png"]
+        assert tar.getnames() == [f"{crop}.{extension}"]
 
 
-def test_an_index_without_samples_is_refused(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the index is empty"):
-        index_of(RandomReader(raw, {}), tmp_path / "index")
+@given(st.text(st.characters(categories=["L", "N"]), max_size=20), st.integers(1, 10**6))
+def test_no_samples_name_can_be_that_of_another_ones_crop(key: str, number: int) -> None:
+    with pytest.raises(UnreadableSample, match=f"ends in -crop{number} is a crop's; rename"):
+        check_key(crop_key(key, number))
+
+
+@pytest.mark.parametrize("key", ["crop1", "a-crop", "a-crop1b", "a-crop-1", "a_crop1", "-crop1-"])
+def test_names_that_only_resemble_a_crops_are_sound(key: str) -> None:
+    check_key(key)
+
+
+def test_a_sample_named_like_a_crop_is_a_reject_in_the_index(raw: Path, tmp_path: Path) -> None:
+    class WithACropsName(RandomReader):
+        def samples(self) -> Iterator[Sample]:
+            yield from super().samples()
+            yield Sample("train_0-crop1", "train", {"number": 0})
+
+    index = index_of(WithACropsName(raw, COUNTS), tmp_path / "index", max_rejects=1)
+    reason = "a name that ends in -crop1 is a crop's; rename the file"
+    assert index.rejects == (Reject("train_0-crop1", "train", reason),)
+
+
+@pytest.mark.parametrize(
+    ("counts", "split"), [({}, "train"), ({"train": 2}, "val"), ({"val": 2}, "train")]
+)
+def test_an_index_without_a_split_that_training_or_evaluation_needs_is_refused(
+    raw: Path, tmp_path: Path, counts: dict[str, int], split: str
+) -> None:
+    with pytest.raises(UserError) as refusal:
+        index_of(RandomReader(raw, counts), tmp_path / "index")
+    assert str(refusal.value) == (
+        f"no sample is in split {split}; relax what index says of it, or add raw files"
+    )
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_split_whose_samples_are_all_unreadable_is_named_with_the_first_reason(
+    raw: Path, tmp_path: Path
+) -> None:
+    reader = RandomReader(raw, COUNTS, unreadable=("val_0", "val_1", "train_1"))
+    with pytest.raises(UserError) as refusal:
+        index_of(reader, tmp_path / "index", max_rejects=9)
+    assert str(refusal.value) == (
+        "all samples of split val are unreadable, 2 in number; "
+        "restore them, the first: val_0: cut short"
+    )
     assert not (tmp_path / "index").exists()
 
 

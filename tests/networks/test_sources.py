@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.tiny import BACKBONE, CHANNELS, lossless_autoencoder, same_weights
 
 from semflow.core.errors import UserError
@@ -66,6 +67,25 @@ def test_other_weights_than_the_pinned_ones_are_refused(
             obtain(source)
         assert str(refusal.value) == (
             f"{weights / WEIGHTS} has sha256 {found}, params.yaml pins {ANOTHER}"
+        )
+
+
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_an_index_that_leads_past_the_pinned_weights_is_refused(
+    autoencoder_folder: Path, backbone_folder: Path, variant: str
+) -> None:
+    for obtain, folder, weights in (
+        (obtain_autoencoder, autoencoder_folder, autoencoder_folder),
+        (lambda source: obtain_backbone(source, 4), backbone_folder, backbone_folder / "unet"),
+    ):
+        index = weights / f"{WEIGHTS}.index{variant}.json"
+        other = weights / "others.safetensors"
+        save_file({"log_variance": torch.zeros(1)}, other)
+        index.write_text(json.dumps({"weight_map": {"log_variance": other.name}}), "utf-8")
+        with pytest.raises(UserError) as refusal:
+            obtain(pinned(folder, weights))
+        assert str(refusal.value) == (
+            f"{index} names other weights than {WEIGHTS}; remove it or save anew"
         )
 
 

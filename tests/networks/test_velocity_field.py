@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.tiny import BACKBONE, same_weights
+from diffusers import UNet2DConditionModel
+from support.tiny import same_weights
+from support.tiny_data import BACKBONE
 from torch import Tensor, nn
 
-from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.networks.velocity import VelocityField, scratch_unet, with_channels
 
 
 class RecordingUnet(nn.Module):
@@ -70,3 +72,44 @@ def test_a_new_field_does_not_move_and_a_trained_one_heeds_x_and_t() -> None:
     nn.init.normal_(unet.conv_out.weight)
     assert not torch.equal(field(x, t), field(x, t + 0.5))
     assert not torch.equal(field(x, t), field(x + 1, t))
+
+
+def moving_unet() -> UNet2DConditionModel:
+    """A U-Net for latents of four channels that answers with something."""
+    unet = scratch_unet(BACKBONE, 0, 4, 4)
+    nn.init.normal_(unet.conv_out.weight, generator=torch.Generator().manual_seed(0))
+    return unet
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 4), (4, 8), (12, 7)])
+def test_a_widened_unet_answers_as_before_whatever_its_new_inputs_are(
+    inputs: int, outputs: int
+) -> None:
+    unet = moving_unet()
+    wider = with_channels(unet, inputs, outputs)
+    assert (wider.config.in_channels, wider.config.out_channels) == (inputs, outputs)
+    assert type(wider) is type(unet)
+    x, t, prompt = torch.randn(3, 4, 8, 8), torch.tensor([0.0, 300.0, 1000.0]), torch.zeros(3, 1, 8)
+    expected = unet(x, t, prompt).sample
+    for extra in (torch.zeros(3, inputs - 4, 8, 8), torch.randn(3, inputs - 4, 8, 8)):
+        found = wider(torch.cat([x, extra], dim=1), t, prompt).sample
+        torch.testing.assert_close(found[:, :4], expected)
+        assert not found[:, 4:].any()
+
+
+def test_new_channels_of_a_widened_unet_learn() -> None:
+    wider = with_channels(moving_unet(), 8, 8)
+    x, t, prompt = torch.randn(2, 8, 8, 8), torch.full((2,), 500.0), torch.zeros(2, 1, 8)
+    (wider(x, t, prompt).sample - 1).square().mean().backward()
+    into, out = wider.conv_in.weight.grad, wider.conv_out.weight.grad
+    assert (into[:, 4:].abs().amax(dim=(0, 2, 3)) > 0).all()
+    assert (out[4:].abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+def test_a_unet_that_has_the_channels_already_is_returned_as_it_is() -> None:
+    unet = moving_unet()
+    assert with_channels(unet, 4, 4) is unet
+    wider = with_channels(unet, 8, 4)
+    again = with_channels(unet, 8, 4)
+    assert same_weights(wider, again)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.closure import ROOT
 
 from semflow.networks.schema import HubSource
 from semflow.pseudo_masks.schema import BaseKPalette
 from semflow.schema import read_params
+from tools.closure import ROOT
 
 PARAMS = read_params(ROOT / "params.yaml")
 
@@ -32,16 +32,18 @@ def test_sizes_and_optimisation_are_the_papers(
 
 @pytest.mark.parametrize("name", [row[0] for row in PAPER])
 def test_the_palette_is_equation_7_with_k_6_s_50_and_amplitude_6(name: str) -> None:
-    palette = PARAMS.dataset(name).palette
-    assert isinstance(palette, BaseKPalette)
-    assert (palette.k, palette.spacing, palette.amplitude) == (6, 50, 6)
+    params = PARAMS.dataset(name)
+    assert isinstance(params.palette, BaseKPalette)
+    assert (params.palette.k, params.palette.spacing) == (6, 50)
     # Eq. 14's noise is independent from pixel to pixel, and classes take colours in their order.
-    assert (palette.noise_share, palette.class_order) == (0, ())
+    assert (params.noise.amplitude, params.noise.share) == (6, 0)
+    assert params.palette.class_order == ()
 
 
 @pytest.mark.parametrize("name", [row[0] for row in PAPER])
 def test_the_flow_is_equation_10_alone_with_uniform_times(name: str) -> None:
     flow = PARAMS.dataset(name).flow
+    assert flow.formulation == "semflow"
     assert (flow.probability_at_image, flow.probability_at_mask) == (0, 0)
     assert (flow.velocity_loss_weight, flow.anchor_loss_weight) == (1, 0)
     assert flow.preconditioning is None

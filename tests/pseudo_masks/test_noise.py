@@ -5,26 +5,43 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.tiny_data import base_k_palette, spread_palette
 
-from semflow.pseudo_masks.noise import Grain, draw_noise, perturb
+from semflow.core.errors import UserError
+from semflow.networks.anchors import nearest_anchor, unit_range_anchors
+from semflow.networks.encoding import to_unit_range
+from semflow.pseudo_masks.noise import Noise, draw_noise, largest_amplitude, perturb
+from semflow.pseudo_masks.palette import Palette, base_k_anchors, make_palette
+from semflow.pseudo_masks.schema import BaseKPalette, NoiseParams, SpreadPalette
 
-FINE = Grain(cell=1, share=0.0)
+FINE = Noise(amplitude=6.0, cell=1, share=0.0)
 seeds = st.integers(0, 2**62)
-grains = st.builds(Grain, st.integers(1, 9), st.floats(0, 1))
+noises = st.builds(Noise, st.just(6.0), st.integers(1, 9), st.floats(0, 1))
+palettes = st.one_of(
+    st.builds(lambda classes: make_palette(spread_palette(), classes), st.integers(2, 40)),
+    st.builds(
+        lambda k, spacing, share: make_palette(
+            base_k_palette(k, spacing), max(2, int(share * k**3))
+        ),
+        st.integers(2, 6),
+        st.sampled_from([10, 31, 50]),
+        st.floats(0, 1),
+    ),
+)
 
 
-@given(seeds, st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True), grains)
+@given(seeds, st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True), noises)
 def test_the_noise_of_an_item_depends_on_nothing_but_seed_and_item(
-    seed: int, items: list[int], grain: Grain
+    seed: int, items: list[int], noise: Noise
 ) -> None:
-    together = draw_noise(items, (3, 5), seed, grain)
+    together = draw_noise(items, (3, 5), seed, noise)
     assert together.shape == (len(items), 3, 3, 5)
     assert together.dtype == torch.float32
     assert float(together.abs().max()) <= 1
     for row, item in zip(together, items, strict=True):
-        assert torch.equal(draw_noise([item], (3, 5), seed, grain)[0], row)
+        assert torch.equal(draw_noise([item], (3, 5), seed, noise)[0], row)
     assert len(torch.unique(together.flatten(1), dim=0)) == len(items)
-    assert not torch.equal(draw_noise(items, (3, 5), seed + 1, grain), together)
+    assert not torch.equal(draw_noise(items, (3, 5), seed + 1, noise), together)
 
 
 def test_the_papers_noise_is_uniform_and_independent_from_pixel_to_pixel() -> None:
@@ -37,7 +54,7 @@ def test_the_papers_noise_is_uniform_and_independent_from_pixel_to_pixel() -> No
 
 def test_coarse_noise_is_linear_between_grid_points_and_keeps_them() -> None:
     # A row of 9 pixels with cells of 4 has grid points at its pixels 0, 4 and 8.
-    noise = Grain(cell=4, share=1.0).draw(np.random.default_rng(0), (9, 9))
+    noise = Noise(6.0, cell=4, share=1.0).draw(np.random.default_rng(0), (9, 9))
     for middle, one, other in ((1, 0, 4), (3, 0, 4), (6, 4, 8)):
         weight = (middle - one) / (other - one)
         expected = (1 - weight) * noise[:, :, one] + weight * noise[:, :, other]
@@ -47,7 +64,7 @@ def test_coarse_noise_is_linear_between_grid_points_and_keeps_them() -> None:
 
 def test_shares_are_those_of_the_same_draws() -> None:
     fine, coarse, mixed = (
-        Grain(cell=4, share=share).draw(np.random.default_rng(1), (16, 16))
+        Noise(6.0, cell=4, share=share).draw(np.random.default_rng(1), (16, 16))
         for share in (0.0, 1.0, 0.25)
     )
     np.testing.assert_allclose(mixed, 0.75 * fine + 0.25 * coarse, atol=1e-6)
@@ -59,3 +76,70 @@ def test_the_amplitude_is_in_grey_levels_and_nothing_is_clamped() -> None:
     moved = (perturb(white, noise, 25.5) + 1) * 127.5
     expected = torch.tensor([280.5, 229.5, 267.75, 255.0]).view(1, 1, 2, 2).expand(1, 3, 2, 2)
     torch.testing.assert_close(moved, expected)
+
+
+@pytest.mark.parametrize(("k", "spacing"), [(2, 255.0), (3, 100.0), (6, 50.0)])
+def test_on_a_whole_lattice_the_largest_amplitude_is_half_the_spacing(
+    k: int, spacing: float
+) -> None:
+    assert largest_amplitude(base_k_anchors(k**3, k, spacing)) == spacing / 2
+
+
+def test_the_largest_amplitude_of_two_colours_is_that_worked_by_hand() -> None:
+    # d = (30, 40, 0): |d|_2^2 / (2 |d|_1) = 2500 / 140.
+    pair = np.array([[10, 10, 10], [40, 50, 10]], np.float32)
+    assert largest_amplitude(pair) == pytest.approx(2500 / 140)
+
+
+@given(palettes, st.integers(0, 2**32 - 1), st.booleans())
+def test_noise_within_the_amplitude_never_changes_a_class(
+    palette: Palette, seed: int, extreme: bool
+) -> None:
+    draws = np.random.default_rng(seed)
+    label = draws.integers(0, palette.num_classes, (1, 8, 8)).astype(np.uint8)
+    noise = draws.uniform(-1, 1, (1, 3, 8, 8))
+    if extreme:
+        noise = np.sign(noise)
+    beta = largest_amplitude(palette.anchors) * 0.999
+    noisy = perturb(
+        to_unit_range(torch.from_numpy(palette.colorize(label))), torch.from_numpy(noise), beta
+    )
+    found = nearest_anchor(noisy, unit_range_anchors(palette.anchors).double())
+    assert np.array_equal(found.numpy(), label)
+
+
+@given(palettes.filter(lambda palette: palette.num_classes <= 40))
+def test_noise_just_beyond_the_largest_amplitude_can_change_a_class(palette: Palette) -> None:
+    anchors = palette.anchors.astype(np.float64)
+    beta = largest_amplitude(palette.anchors) * 1.001
+    steps = np.sign(anchors[None] - anchors[:, None])
+    moved = anchors[:, None] + beta * steps  # from each towards each
+    distance = np.linalg.norm(moved[:, :, None] - anchors, axis=-1)
+    assert (distance.argmin(axis=-1) != np.arange(len(anchors))[:, None]).any()
+
+
+@pytest.mark.parametrize(
+    ("palette", "limit"),
+    [
+        (base_k_palette(6, 50), 25),
+        # From a corner to the middle of a face: (128, 128, 0) or (127, 127, 0).
+        (spread_palette(), 127 / 2),
+    ],
+)
+def test_an_amplitude_that_could_change_a_class_is_refused(
+    palette: BaseKPalette | SpreadPalette, limit: float
+) -> None:
+    anchors = make_palette(palette, 9).anchors
+    with pytest.raises(UserError) as refusal:
+        Noise.checked(NoiseParams(amplitude=limit, cell=4, share=0.5), anchors)
+    assert str(refusal.value) == (
+        f"params.yaml: noise.amplitude = {float(limit)} changes classes: "
+        f"these anchors allow less than {limit:g} grey levels"
+    )
+    allowed = NoiseParams(amplitude=limit - 0.01, cell=4, share=0.5)
+    assert Noise.checked(allowed, anchors) == Noise(limit - 0.01, 4, 0.5)
+
+
+def test_a_single_class_bears_any_noise() -> None:
+    anchors = make_palette(spread_palette(), 1).anchors
+    assert Noise.checked(NoiseParams(amplitude=1e6, cell=1, share=0.0), anchors).amplitude == 1e6

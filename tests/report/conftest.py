@@ -1,18 +1,25 @@
 """A report's content, made up: every metric has a value of its own, so that none hides another."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 
 from semflow.core.provenance import Provenance
+from semflow.evaluation.presets import ProtocolRecord
 from semflow.evaluation.results import (
+    InceptionScores,
     Metrics,
     Segmentation,
     SegmentationFigures,
     Synthesis,
     SynthesisFigures,
+    System,
 )
+from semflow.params.reading import read_block
 from semflow.report.content import Content, Example, WeightFile
-from semflow.schema import DatasetParams
+from tools.closure import ROOT
 
 CLASSES = ["water", "forest & bush", "<ice>", "barren"]
 COLORS = ((20, 60, 120), (30, 150, 40), (240, 248, 255), (210, 200, 190))
@@ -43,6 +50,12 @@ def made_up_metrics() -> Metrics:
     made = {steps: synthesizing(0.419 - 0.109 * i) for i, steps in enumerate(SYNTHESIZE_STEPS)}
     return Metrics(
         classes=CLASSES,
+        systems={
+            "semflow": System(
+                segmentation={f"euler-{steps}": value for steps, value in by_steps.items()},
+                synthesis={f"euler-{steps}": value for steps, value in made.items()},
+            )
+        },
         segmentation=Segmentation(
             samples=1024,
             steps=2,
@@ -91,11 +104,20 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def content(params: DatasetParams, metrics: Metrics) -> Content:
+def block() -> Mapping[str, Any]:
+    """The parameters that the repository has, which must hold all that the page states."""
+    return read_block("earth", ROOT / "params.yaml")
+
+
+@pytest.fixture
+def content(block: Mapping[str, Any], metrics: Metrics) -> Content:
     return Content(
         dataset="earth",
-        params=params,
+        block=block,
+        seeds=(3, 5),
         metrics=metrics,
+        solver="euler",
+        image_size=(40, 56),
         class_colors=COLORS,
         anchors=tuple((5 * number, 0, 255) for number in range(len(COLORS))),
         ignore_color=(1, 2, 3),
@@ -103,11 +125,28 @@ def content(params: DatasetParams, metrics: Metrics) -> Content:
         val_samples=2100,
         weights=(WeightFile("unet/weights.safetensors", 1234567, "ab" * 32),),
         provenance=Provenance(
-            parameters={},
+            parameters={"train": {"steps": 700, "batch_size": 11}},
             inputs={"data/shards/earth/train/manifest.json": "cd" * 32},
             code={"semflow.flow.solvers": "ef" * 32},
             versions={"torch": "9.8.7"},
             hardware={"processor": "An <abacus>", "world_size": 3},
         ),
-        examples=made_up_examples(["tile_a", "tile_b"], len(params.report.seeds)),
+        examples=made_up_examples(["tile_a", "tile_b"], seeds=2),
+    )
+
+
+@pytest.fixture
+def scores() -> InceptionScores:
+    """By one of the field's presets, without LPIPS between samples."""
+    record = ProtocolRecord.model_construct(
+        preset="sis256", real=500, fake=2000, resolution=(256, 512)
+    )
+    return InceptionScores.model_construct(
+        fid=35.1234,
+        kid=0.012341,
+        floor_fid=4.5,
+        floor_kid=None,
+        lpips_gt=0.41,
+        lpips_div=None,
+        protocol=record,
     )

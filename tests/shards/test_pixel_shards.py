@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import hashlib
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,30 +12,33 @@ import webdataset
 from numpy.typing import NDArray
 from PIL import Image
 from support.tiny import TinyDataset
-from support.tiny_data import CLASSES, SHAPE, TRAIN_SAMPLES, VAL_SAMPLES, RandomReader, pixels_of
+from support.tiny_data import (
+    CLASSES,
+    SHAPE,
+    TRAIN_SAMPLES,
+    VAL_SAMPLES,
+    RandomReader,
+    pixels_of,
+    scratch_for,
+)
 
 from semflow.core.files import sha256_of
+from semflow.core.labels import class_table
 from semflow.datasets.base import Sample
 from semflow.index.listing import read_index
-from semflow.pseudo_masks.palette import Palette, make_palette
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
-from semflow.shards.resizing import resize, whole
 from semflow.shards.reading import ShardFolder
+from semflow.shards.resizing import resize, whole
 from semflow.shards.tar import png_pixels
 
-TRAINING = {"image.png", "label.png", "pseudo_mask.png", "json"}
+TRAINING = {"image.png", "label.png", "json"}
 MEMBERS = {"train": TRAINING, "val": TRAINING | {"native_label.png"}}
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> RandomReader:
     return RandomReader(tmp_path, {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES})
-
-
-@pytest.fixture
-def palette(params: DatasetParams) -> Palette:
-    return make_palette(params.palette, len(CLASSES.names))
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -53,15 +56,13 @@ def decoded(content: bytes) -> NDArray[np.uint8]:
 def test_two_runs_in_two_folders_write_the_same_bytes(
     dataset: TinyDataset,
     params: DatasetParams,
-    palette: Palette,
     reader: RandomReader,
     tmp_path: Path,
 ) -> None:
-    out, digests = tmp_path / "elsewhere" / "shards", tmp_path / "digests.json"
-    pixels_of(read_index(dataset.index), reader, palette, params.shards, out, digests)
+    out = tmp_path / "elsewhere" / "shards"
+    pixels_of(read_index(dataset.index), reader, params.shards, out)
     assert bytes_of(out) == bytes_of(dataset.shards)
-    assert digests.read_bytes() == dataset.digests.read_bytes()
-    assert {path.name for path in out.parent.iterdir()} == {"shards"}
+    assert {path.name for path in out.parent.iterdir()} == {"shards", scratch_for(out).parent.name}
 
 
 def test_a_split_is_cut_into_tars_of_the_wanted_length(dataset: TinyDataset) -> None:
@@ -84,7 +85,7 @@ def test_a_split_is_cut_into_tars_of_the_wanted_length(dataset: TinyDataset) -> 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_webdataset_reads_every_member_of_every_sample(
-    dataset: TinyDataset, palette: Palette, reader: RandomReader, split: str
+    dataset: TinyDataset, reader: RandomReader, split: str
 ) -> None:
     tars = [str(path) for path in sorted((dataset.shards / split).glob("*.tar"))]
     samples = list(webdataset.WebDataset(tars, shardshuffle=False))
@@ -96,7 +97,6 @@ def test_webdataset_reads_every_member_of_every_sample(
         image, label = resize(image, label, whole((24, 20)), SHAPE)
         assert np.array_equal(decoded(sample["image.png"]), image)
         assert np.array_equal(decoded(sample["label.png"]), label)
-        assert np.array_equal(decoded(sample["pseudo_mask.png"]), palette.colorize(label))
         assert json.loads(sample["json"]) == {"key": raw.key, "number": number}
 
 
@@ -134,43 +134,42 @@ def test_a_tar_tells_nothing_of_the_machine_that_made_it(dataset: TinyDataset) -
             assert (member.uname, member.gname, member.mode) == ("", "", 0o644)
 
 
-def test_digests_follow_image_and_label_and_not_the_palette(
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_manifest_tells_the_classes_and_the_size_and_knows_no_palette(
+    dataset: TinyDataset, split: str
+) -> None:
+    about = read_manifest(dataset.shards / split).about
+    assert about.keys() == {"classes", "image_size", "rejects", "split"}
+    assert class_table(about["classes"]) == CLASSES
+    assert (about["image_size"], about["rejects"], about["split"]) == ([16, 16], [], split)
+
+
+def test_shards_that_were_lost_after_the_run_had_ended_are_published_again(
     dataset: TinyDataset,
     params: DatasetParams,
-    palette: Palette,
+    reader: RandomReader,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    index, out = read_index(dataset.index), tmp_path / "shards"
+    pixels_of(index, reader, params.shards, out)
+    shutil.rmtree(out)
+    capsys.readouterr()
+    pixels_of(index, reader, params.shards, out)
+    assert "shards: 4 of 4 shards were done" in capsys.readouterr().err
+    assert bytes_of(out) == bytes_of(dataset.shards)
+
+
+def test_an_interrupted_write_leaves_the_old_shards_whole_and_goes_on_later(
+    dataset: TinyDataset,
+    params: DatasetParams,
     reader: RandomReader,
     tmp_path: Path,
 ) -> None:
-    index = read_index(dataset.index)
-    other = Palette(palette.anchors[::-1], palette.ignore_color, 0.0, palette.grain)
-    pixels_of(index, reader, other, params.shards, tmp_path / "shards", tmp_path / "digests.json")
-    assert (tmp_path / "digests.json").read_bytes() == dataset.digests.read_bytes()
-    one, two = (
-        ShardFolder(read_manifest(f / "train")) for f in (dataset.shards, tmp_path / "shards")
-    )
-    assert one.read(0, "label.png") == two.read(0, "label.png")
-    assert one.read(0, "pseudo_mask.png") != two.read(0, "pseudo_mask.png")
-    digests = json.loads(dataset.digests.read_text("utf-8"))
-    contents = [
-        (f"train_{i}".encode(), one.read(i, "image.png"), one.read(i, "label.png")) for i in (8, 9)
-    ]
-    hashed = b"".join(hashlib.sha256(part).digest() for sample in contents for part in sample)
-    assert digests["train"]["shards"][2] == hashlib.sha256(hashed).hexdigest()
-    assert (digests["train"]["samples"], len(digests["train"]["shards"])) == (10, 3)
-    assert (digests["val"]["samples"], len(digests["val"]["shards"])) == (3, 1)
-
-
-def test_an_interrupted_write_leaves_the_old_shards_and_digests_whole(
-    dataset: TinyDataset,
-    params: DatasetParams,
-    palette: Palette,
-    reader: RandomReader,
-    tmp_path: Path,
-) -> None:
-    out, digests = tmp_path / "shards", tmp_path / "digests.json"
-    index = read_index(dataset.index)
-    pixels_of(index, reader, palette, params.shards, out, digests)
-    before = bytes_of(out), digests.read_bytes()
+    out, index = tmp_path / "shards", read_index(dataset.index)
+    pixels_of(index, reader, params.shards, out)
+    before = bytes_of(out)
+    shutil.rmtree(scratch_for(out))
 
     class Interrupted(RandomReader):
         def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -178,20 +177,21 @@ def test_an_interrupted_write_leaves_the_old_shards_and_digests_whole(
                 raise RuntimeError
             return super().read(sample)
 
-    broken = Interrupted(tmp_path, {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}, shape=(30, 30))
+    counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
     with pytest.raises(RuntimeError):
-        pixels_of(index, broken, palette, params.shards, out, digests)
-    assert (bytes_of(out), digests.read_bytes()) == before
+        pixels_of(index, Interrupted(tmp_path, counts, shape=(30, 30)), params.shards, out)
+    assert bytes_of(out) == before
+    pixels_of(index, RandomReader(tmp_path, counts, shape=(30, 30)), params.shards, out)
+    after = bytes_of(out)
+    assert after.keys() == before.keys()
+    assert after != before
 
 
 def test_a_crooked_size_is_height_by_width(
-    dataset: TinyDataset, palette: Palette, reader: RandomReader, tmp_path: Path
+    dataset: TinyDataset, reader: RandomReader, tmp_path: Path
 ) -> None:
     shape = SHAPE.model_copy(update={"image_size": (8, 12), "samples_per_shard": 100})
-    pixels_of(
-        read_index(dataset.index), reader, palette, shape, tmp_path / "s", tmp_path / "d.json"
-    )
+    pixels_of(read_index(dataset.index), reader, shape, tmp_path / "s")
     folder = ShardFolder(read_manifest(tmp_path / "s" / "val"))
     assert png_pixels(folder.read(0, "image.png")).shape == (8, 12, 3)
     assert png_pixels(folder.read(0, "label.png")).shape == (8, 12)
-    assert png_pixels(folder.read(0, "pseudo_mask.png")).shape == (8, 12, 3)

@@ -6,13 +6,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
+from support.tiny_data import SHAPE, RandomReader, index_of, pixels_of
 
-from semflow.pseudo_masks.palette import make_palette
 from semflow.shards.manifest import read_manifest
+from semflow.shards.reading import ShardFolder
 from semflow.shards.resizing import Window, random_window, resize, whole, windows
 from semflow.shards.schema import CropParams, ShardParams
-from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 
 SIDE = st.integers(1, 40)
@@ -110,9 +109,8 @@ def packed(tmp_path: Path, crops: CropParams | None) -> Path:
     reader = RandomReader(tmp_path / "raw.txt", {"train": 3, "val": 2}, shape=(24, 20))
     (tmp_path / "raw.txt").touch()
     index = index_of(reader, tmp_path / "index")
-    palette = make_palette(PALETTE, len(CLASSES.names))
     out = tmp_path / "shards"
-    pixels_of(index, reader, palette, shape((16, 16), crops), out, tmp_path / "digests.json")
+    pixels_of(index, reader, shape((16, 16), crops), out)
     return out
 
 

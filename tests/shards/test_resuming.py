@@ -5,9 +5,11 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 from support.alone import checksums, start
 from support.tiny import TinyDataset
 from support.tiny_data import (
@@ -18,11 +20,11 @@ from support.tiny_data import (
     flip_a_byte,
     index_of,
     pixels_of,
+    pseudo_masks_of,
     scratch_for,
 )
 
-from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
-from semflow.index.listing import read_index
+from semflow.core.pool import SCHEDULER_VARIABLE
 from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
 
@@ -42,7 +44,6 @@ def root(dataset: TinyDataset, tmp_path: Path) -> Path:
 def with_shards(root: Path, dataset: TinyDataset) -> Path:
     """Its pixel shards too."""
     shutil.copytree(dataset.shards, root / "shards")
-    shutil.copy(dataset.digests, root / "digests.json")
     return root
 
 
@@ -74,13 +75,19 @@ def kept(errors: str, stage: str) -> int:
     return int(found[1])
 
 
+def leave_half_a_shard(scratch: Path) -> None:
+    """What a run that is killed while it writes a tar leaves behind."""
+    partial = scratch / "out" / "train" / ".000001.tar.0123456789abcdef.partial"
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_bytes(b"half")
+
+
 def test_killed_pixel_shards_go_on_to_the_same_bytes(root: Path, dataset: TinyDataset) -> None:
     finished = kill_midway("shards", root, delay=0.1, after=1)
     assert not (root / "shards").exists()
+    leave_half_a_shard(scratch_for(root / "shards"))
     assert SHARDS > kept(finish_it("shards", root), "shards") >= finished
     assert checksums(root / "shards") == checksums(dataset.shards)
-    assert checksums(root / "digests.json") == checksums(dataset.digests)
-    assert not scratch_for(root / "shards").exists()
 
 
 def test_killed_latents_go_on_to_the_same_bytes_and_make_an_altered_shard_anew(
@@ -89,11 +96,9 @@ def test_killed_latents_go_on_to_the_same_bytes_and_make_an_altered_shard_anew(
     finished = kill_midway("latents", with_shards, delay=0.2, after=2)
     scratch = scratch_for(with_shards / "latents")
     flip_a_byte(next((scratch / "out").rglob("000000.tar")))
-    (scratch / "unfinished").mkdir(exist_ok=True)
-    (scratch / "unfinished" / "half").write_bytes(b"half")
+    leave_half_a_shard(scratch)
     assert kept(finish_it("latents", with_shards), "image_latents") == finished - 1
     assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
-    assert not scratch.exists()
 
 
 def test_two_ranks_write_the_same_latents_as_one(with_shards: Path, dataset: TinyDataset) -> None:
@@ -102,38 +107,39 @@ def test_two_ranks_write_the_same_latents_as_one(with_shards: Path, dataset: Tin
     assert run.returncode == 0, errors
     assert sorted(said.splitlines()) == ["rank 0 of 2", "rank 1 of 2"]
     assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
-    assert not scratch_for(with_shards / "latents").exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes_write_the_same_bytes_however_many_there_are(
-    root: Path,
-    dataset: TinyDataset,
-    params: DatasetParams,
-    monkeypatch: pytest.MonkeyPatch,
-    workers: int,
+@pytest.fixture(params=[1, 2])
+def worker_processes(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """So many workers in processes of their own, for several stages."""
+    with LocalCluster(
+        n_workers=request.param, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        monkeypatch.setenv(SCHEDULER_VARIABLE, cluster.scheduler_address)
+        yield
+
+
+@pytest.mark.usefixtures("worker_processes")
+def test_worker_processes_write_the_same_bytes_however_many_there_are_and_though_some_die(
+    tmp_path: Path, dataset: TinyDataset, params: DatasetParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(SCHEDULER_VARIABLE)
-    monkeypatch.setenv(WORKERS_VARIABLE, str(workers))
-    counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
-    reader = DyingReader(root / "raw.txt", counts, fatal="val_2")
-    palette = make_palette(params.palette, len(CLASSES.names))
-    index = read_index(root / "index")
-    pixels_of(index, reader, palette, params.shards, root / "shards", root / "digests.json")
-    # One of them was killed in the middle and nothing is lost.
-    assert (root / "raw.died").exists()
-    assert checksums(root / "shards") == checksums(dataset.shards)
-    assert checksums(root / "digests.json") == checksums(dataset.digests)
-
-
-def test_worker_processes_write_the_same_index(
-    tmp_path: Path, dataset: TinyDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(SCHEDULER_VARIABLE)
-    monkeypatch.setenv(WORKERS_VARIABLE, "2")
     monkeypatch.setattr("semflow.index.checking.SAMPLES_PER_CHUNK", 3)
-    (tmp_path / "raw.txt").write_text("raw", encoding="utf-8")
+    raw = tmp_path / "raw.txt"
+    raw.write_text("raw", encoding="utf-8")
     counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
-    index_of(DyingReader(tmp_path / "raw.txt", counts, fatal="train_7"), tmp_path / "index")
-    assert (tmp_path / "raw.died").exists()
+
+    index = index_of(DyingReader(raw, counts, fatal="train_7"), tmp_path / "index")
+    # One of them was killed in the middle and nothing is lost.
+    raw.with_suffix(".died").unlink()
     assert checksums(tmp_path / "index") == checksums(dataset.index)
+
+    reader = DyingReader(raw, counts, fatal="val_2")
+    pixels_of(index, reader, params.shards, tmp_path / "shards")
+    raw.with_suffix(".died").unlink()
+    assert checksums(tmp_path / "shards") == checksums(dataset.shards)
+
+    palette = make_palette(params.palette, len(CLASSES.names))
+    pseudo_masks_of(tmp_path / "shards", palette, tmp_path / "pseudo_masks")
+    assert checksums(tmp_path / "pseudo_masks") == checksums(dataset.pseudo_masks)

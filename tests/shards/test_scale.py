@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
+from tools.closure import ROOT
 
-STAGES = ("index", "shards", "latents")
+STAGES = ("index", "shards", "pseudo_masks", "latents")
 
 
 def cost(folder: Path, samples: int) -> dict[str, float]:
@@ -23,7 +23,7 @@ def cost(folder: Path, samples: int) -> dict[str, float]:
     environment.pop(SCHEDULER_VARIABLE, None)
     folder.mkdir()
     result = subprocess.run(
-        [sys.executable, str(ROOT / "tests/shards/scale.py"), str(folder), str(samples)],
+        [sys.executable, str(ROOT / "tests/support/scale.py"), str(folder), str(samples)],
         env=environment,
         cwd=ROOT,
         capture_output=True,

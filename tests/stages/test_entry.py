@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 
 from semflow.core.errors import Busy, UserError
 from semflow.params.fields import StageParams
 from stages.entry import Folders, run, run_once
+from tools.closure import ROOT
 
 
 @pytest.fixture(autouse=True)

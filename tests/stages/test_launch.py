@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.closure import ROOT
 from support.stages_project import environment_for, make_project
+
+from tools.closure import ROOT
 
 TORCHRUN = "torchrun --standalone --nproc_per_node 2 --no-python"
 LAUNCH = [sys.executable, "-m", "stages.launch", "work", "earth"]

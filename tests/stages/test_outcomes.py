@@ -15,7 +15,7 @@ import torch.distributed
 from support.stages_project import environment_for
 
 from semflow.core.errors import Busy, UserError
-from stages.outcomes import (
+from semflow.core.outcomes import (
     Outcome,
     outcome_of,
     read_elastic,
@@ -24,7 +24,7 @@ from stages.outcomes import (
     together,
     write_outcome,
 )
-from stages.passing import is_passing
+from semflow.core.passing import is_passing
 
 
 def ranks(*ended: tuple[str, float]) -> list[Outcome]:

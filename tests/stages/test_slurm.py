@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from support.closure import ROOT
 from support.stages_project import make_project
+
+from tools.closure import ROOT
 
 # Two nodes on one machine: the command runs twice at once, and fails if either does.
 SRUN = '#!/bin/bash\n"$@" & first=$!\n"$@" & wait $! && wait $first\n'

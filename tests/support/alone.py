@@ -17,7 +17,6 @@ from pathlib import Path
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.core.resume import held
 from semflow.index.listing import read_index
-from support.closure import ROOT
 from support.tiny_data import (
     SHAPE,
     TRAIN_SAMPLES,
@@ -25,7 +24,9 @@ from support.tiny_data import (
     RandomReader,
     index_of,
     pixels_of,
+    scratch_for,
 )
+from tools.closure import ROOT
 
 
 def start(
@@ -102,7 +103,8 @@ def _latents(root: Path, delay: float) -> None:
     sys.stdout.write(f"rank {accelerator.process_index} of {accelerator.num_processes}\n")
     sys.stdout.flush()
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
-    scratch, out = root / "latents.scratch", root / "latents"
+    out = root / "latents"
+    scratch = scratch_for(out)
     with held(scratch) if accelerator.is_main_process else nullcontext():
         write_image_latents("earth", root / "shards", autoencoder, 4, scratch, out, accelerator)
 

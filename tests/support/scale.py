@@ -1,6 +1,6 @@
-"""Makes and prints the cost of an index, shards and stub latents of so many generated samples.
+"""Makes and prints the cost of index, shards, pseudo-masks and stub latents of generated samples.
 
-Run as `python tests/shards/scale.py FOLDER SAMPLES`; prints seconds and, after each stage, the
+Run as `python tests/support/scale.py FOLDER SAMPLES`; prints seconds and, after each stage, the
 peak memory, MB, of this process and of its largest worker so far.
 """
 
@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semflow.core.resume import held
+from semflow.core.resume import Alone, held
 from semflow.datasets.base import Sample
+from semflow.index.listing import read_index
+from semflow.pseudo_masks.palette import make_palette
 from semflow.shards.schema import ShardParams
-from support.tiny_data import CLASSES, PALETTE, index_of, pixels_of, scratch_for
+from support.tiny_data import CLASSES, PALETTE, index_of, pixels_of, pseudo_masks_of, scratch_for
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,10 +65,15 @@ class StubAutoencoder:
 
 
 def main() -> None:
-    """Three stages, one after another."""
+    """Four stages, one after another."""
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     figures = {}
-    for name, stage in (("index", _index), ("shards", _shards), ("latents", _latents)):
+    for name, stage in (
+        ("index", _index),
+        ("shards", _shards),
+        ("pseudo_masks", _pseudo_masks),
+        ("latents", _latents),
+    ):
         start = time.perf_counter()
         stage(folder, count)
         figures[f"{name} seconds"] = time.perf_counter() - start
@@ -88,23 +95,23 @@ def _index(folder: Path, count: int) -> None:
 
 
 def _shards(folder: Path, count: int) -> None:
-    from semflow.index.listing import read_index
-    from semflow.pseudo_masks.palette import make_palette
+    index = read_index(folder / "index")
+    pixels_of(index, ConstantReader(count), SHAPE, folder / "shards")
 
+
+def _pseudo_masks(folder: Path, _count: int) -> None:
     palette = make_palette(PALETTE, len(CLASSES.names))
-    index, reader = read_index(folder / "index"), ConstantReader(count)
-    pixels_of(index, reader, palette, SHAPE, folder / "shards", folder / "digests.json")
+    pseudo_masks_of(folder / "shards", palette, folder / "pseudo_masks")
 
 
 def _latents(folder: Path, _count: int) -> None:
-    from semflow.image_latents.encode_images import LatentWork, write_image_latents
-    from support.tiny import Alone
+    # Imported here: workers import this file too and need no network.
+    from semflow.image_latents.encode_images import write_image_latents
 
     stub: Any = StubAutoencoder()
-    work = LatentWork("earth", folder / "shards", folder / "digests.json", stub, batch_size=64)
     out = folder / "latents"
     with held(scratch := scratch_for(out)):
-        write_image_latents(work, scratch, out, Alone())
+        write_image_latents("earth", folder / "shards", stub, 64, scratch, out, Alone())
 
 
 if __name__ == "__main__":

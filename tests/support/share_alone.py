@@ -1,12 +1,14 @@
 """A few steps of training by as many processes as launch it, which may share the parameters.
 
-Run as `python tests/support/share_alone.py FOLDER STEPS PRECISION`: takes the steps from the state
-in FOLDER, saving each, and writes the averaged weights to FOLDER/weights.safetensors.
+Run as `python tests/support/share_alone.py FOLDER PRECISION STEPS...`: for each number, goes on
+from the newest state in FOLDER to so many steps in all, saving each, writes the averaged weights to
+FOLDER/weights.safetensors, and copies FOLDER to FOLDER-STEPS.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +23,8 @@ from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
 from semflow.training.environment import new_accelerator
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
-from support.closure import ROOT
 from support.tiny_data import BACKBONE
+from tools.closure import ROOT
 
 
 class Draws:
@@ -47,7 +49,8 @@ def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
     return {"loss": (model(x, batch["uniform"]) - x.sin()).square().mean()}
 
 
-def train(folder: Path, steps: int, precision: str) -> None:
+def train(folder: Path, precision: str, steps: int) -> None:
+    """To so many steps in all, from where the folder's state is."""
     settings = read_params(ROOT / "params.yaml").dataset("earth").train
     update: dict[str, Any] = {"batch_size": 4, "schedule": "constant", "warmup_steps": 0}
     settings = settings.model_copy(update=update | {"steps": steps, "learning_rate": 1e-3})
@@ -67,8 +70,10 @@ def train(folder: Path, steps: int, precision: str) -> None:
         save_file(
             {name: w.contiguous() for name, w in weights.items()}, folder / "weights.safetensors"
         )
+        shutil.copytree(folder, f"{folder}-{steps}")
 
 
 if __name__ == "__main__":
     os.environ[SECONDS_VARIABLE] = "0"
-    train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    for steps in sys.argv[3:]:
+        train(Path(sys.argv[1]), sys.argv[2], int(steps))

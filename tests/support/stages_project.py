@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from support.closure import ROOT
+from tools.closure import ROOT
 
 # WHAT says for each rank how it ends: "0:wait,1:mistake".
 STAGE = """

@@ -177,8 +177,8 @@ def index_of(reader: Reader, out: Path, max_rejects: int = 0) -> Index:
 
 
 def scratch_for(out: Path) -> Path:
-    """Beside an output."""
-    return out.with_name(f"{out.name}.scratch")
+    """Beside an output, in a folder of its own: work that begins deletes what lies beside it."""
+    return out.with_name(f"{out.name}.scratch") / "0"
 
 
 def flip_a_byte(path: Path) -> None:

@@ -1,14 +1,21 @@
-"""The stage `train` in processes of its own."""
+"""The stage `train`: in a process of its own, or without one."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from semflow.core.resume import ROOT_VARIABLE
+from semflow.params.reading import read_stage_params
 from semflow.training.checkpoints import SECONDS_VARIABLE
-from support.closure import ROOT
+from semflow.training.stage import TrainStage
+from stages.entry import Folders
+from stages.train import main
+from tools.closure import ROOT
 
 
 def start(
@@ -36,3 +43,10 @@ def start(
         text=True,
         start_new_session=True,
     )
+
+
+def run_here(scratch: str) -> None:
+    """Runs it in this process, on one thread; its own process would import everything anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ROOT_VARIABLE, str(Path(scratch)))
+        main("earth", read_stage_params("earth", TrainStage), Folders("earth"))

@@ -1,23 +1,24 @@
 from __future__ import annotations
 
-import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
-from support.tiny import BACKBONE, TinyDataset, same_weights, tiny_samples
+from support.tiny import TinyDataset, same_weights, tiny_samples
+from support.tiny_data import BACKBONE, cut_short, flip_a_byte
 from torch import Tensor, nn
 
 from semflow.core.errors import UserError
+from semflow.core.resume import KEPT_STATES, newest_state
 from semflow.networks.velocity import scratch_unet
 from semflow.schema import DatasetParams
-from semflow.training.checkpoints import KEPT, LATEST, SECONDS_VARIABLE, Checkpoints, read_state
+from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints, read_state
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
-from semflow.training.state import new_state
 
 
 class Killed(BaseException):
@@ -41,7 +42,7 @@ class Steps:
 
 @pytest.fixture
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_request_to_end_saves_the_step_and_ends_with_its_own_code(
         )
     assert ended.value.code == 143
     assert steps.seen == [1, 2, 3]
-    assert json.loads((tmp_path / LATEST).read_text("utf-8"))["file"] == "00000003.pt"
+    assert newest_state(tmp_path) == tmp_path / "00000003.pt"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -131,25 +132,98 @@ def test_states_are_rotated_and_hold_no_objects(
     samples: TrainingSamples, settings: TrainParams, tmp_path: Path
 ) -> None:
     train(samples, settings, tmp_path)
-    states = sorted(path.name for path in tmp_path.glob("*.pt"))
-    assert states == [f"{step:08d}.pt" for step in range(8 - KEPT + 1, 9)]
-    assert read_state(tmp_path / states[-1])["step"] == 8
+    assert states(tmp_path) == list(range(8 - KEPT_STATES + 1, 9))
+    assert read_state(tmp_path / "00000008.pt")["step"] == 8
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_an_altered_state_is_refused_and_a_half_written_one_is_never_named(
+def states(folder: Path) -> list[int]:
+    """The steps of the states in a folder, each with its note and nothing beside them."""
+    paths = sorted(folder.glob("*.pt"))
+    assert {path.name for path in folder.iterdir()} == {
+        name for path in paths for name in (path.name, f"{path.name}.json")
+    }
+    return [int(path.stem) for path in paths]
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def note_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def half_written(path: Path) -> None:
+    """Killed between a state and its note."""
+    note_of(path).unlink()
+
+
+def with_an_emptied_note(path: Path) -> None:
+    empty(note_of(path))
+
+
+def with_anothers_note(path: Path) -> None:
+    note_of(path).write_bytes(note_of(path.with_name("00000003.pt")).read_bytes())
+
+
+@pytest.mark.parametrize(
+    "spoil", [empty, cut_short, flip_a_byte, half_written, with_an_emptied_note, with_anothers_note]
+)
+def test_where_the_newest_state_is_unsound_training_goes_on_from_the_one_before(
+    samples: TrainingSamples,
+    settings: TrainParams,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+) -> None:
+    undisturbed, _ = train(samples, settings, tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        train(samples, settings, tmp_path / "cut", die_after=4)
+    spoil(tmp_path / "cut" / "00000004.pt")
+    resumed, steps = train(samples, settings, tmp_path / "cut")
+    assert steps.begun == [3]
+    assert same_weights(undisturbed, resumed)
+    assert states(tmp_path / "cut") == [7, 8]
+
+
+def test_an_unsound_later_state_never_costs_a_newer_one(
     samples: TrainingSamples, settings: TrainParams, tmp_path: Path
 ) -> None:
     with pytest.raises(Killed):
         train(samples, settings, tmp_path, die_after=2)
-    (tmp_path / "00000003.partial").write_bytes(b"half a state")
-    state = new_state(new_model(samples), settings, Accelerator(cpu=True))
-    Checkpoints(tmp_path).restore(state)
-    assert state.step == 2
-    path = tmp_path / "00000002.pt"
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"00000002\.pt is missing or was altered; delete"):
-        Checkpoints(tmp_path).restore(state)
+    # Two of them: kept by name alone they would leave no room for the states to come.
+    for step in (6, 7):
+        empty(tmp_path / f"{step:08d}.pt")
+    for die_after, done in ((1, 3), (1, 4)):
+        with pytest.raises(Killed):
+            train(samples, settings, tmp_path, die_after=die_after)
+        assert newest_state(tmp_path) == tmp_path / f"{done:08d}.pt"
+        assert states(tmp_path) == [done - 1, done]
+
+
+def test_without_any_sound_state_training_begins_anew(
+    samples: TrainingSamples, settings: TrainParams, tmp_path: Path
+) -> None:
+    undisturbed, _ = train(samples, settings, tmp_path / "undisturbed")
+    with pytest.raises(Killed):
+        train(samples, settings, tmp_path / "cut", die_after=4)
+    for path in (tmp_path / "cut").glob("*.pt"):
+        empty(path)
+    again, steps = train(samples, settings, tmp_path / "cut")
+    assert steps.begun == [0]
+    assert same_weights(undisturbed, again)
+
+
+def test_a_finished_training_ends_again_without_a_step(
+    samples: TrainingSamples, settings: TrainParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No state is due but the last.
+    monkeypatch.setenv(SECONDS_VARIABLE, "3600")
+    finished, _ = train(samples, settings, tmp_path)
+    assert states(tmp_path) == [8]
+    again, steps = train(samples, settings, tmp_path, die_after=0)
+    assert (steps.begun, steps.seen) == ([8], [])
+    assert same_weights(finished, again)
 
 
 @pytest.mark.parametrize("value", ["often", "-1", "nan"])

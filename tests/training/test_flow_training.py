@@ -1,69 +1,74 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from support.tiny import CHANNELS, TinyDataset, same_weights, training_inputs
+from support.tiny import TinyDataset, flow_inputs, same_weights, train_stage
 from support.tiny_data import CLASSES, SIZE, VAL_SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
+from semflow.core.logs import TrainingLog
 from semflow.core.pictures import GUTTER
 from semflow.mask_latents.encode_masks import encode_masks
-from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.sources import load_unet, obtain_backbone
+from semflow.mask_latents.schema import MaskLatentsStage
+from semflow.networks.sources import load_unet
 from semflow.pipeline import load_pipeline
+from semflow.pseudo_masks.noise import Noise
 from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
-from semflow.core.logs import TrainingLog
 
-
-@pytest.fixture
-def models(workspace: Path, autoencoder: PatchAutoencoder, params: DatasetParams) -> Path:
-    """An autoencoder and a backbone as their stages leave them."""
-    autoencoder.save_pretrained(workspace / "autoencoder")
-    unet, null_prompt = obtain_backbone(params.backbone, CHANNELS)
-    unet.save_pretrained(workspace / "backbone" / "unet")
-    null_prompt.save_pretrained(workspace / "backbone" / "null_prompt")
-    return workspace
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
 
 def train(models: Path, dataset: TinyDataset, params: DatasetParams, out: Path) -> None:
     masks = models / "mask_latents" / params.latents.mask_noise
     if not masks.exists():
-        autoencoder = models / "autoencoder"
-        encode_masks("earth", params.latents, params.palette, dataset.shards, autoencoder, masks)
-    inputs = training_inputs(dataset.shards, dataset.image_latents, models)
-    train_flow(inputs, masks, params, out)
+        reads = MaskLatentsStage.model_validate(params.model_dump())
+        encode_masks("earth", reads, dataset.pseudo_masks, models / "autoencoder", masks)
+    train_flow(flow_inputs(dataset, models, masks), train_stage(params), out)
+
+
+def begin_anew() -> None:
+    """Forgets unfinished and finished work, so that the same command starts at step 0."""
+    shutil.rmtree(".scratch")
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_stage_leaves_a_checkpoint_that_works_and_the_same_bytes_twice(
-    models: Path, dataset: TinyDataset, params: DatasetParams
+    models: Path, dataset: TinyDataset, params: DatasetParams, workspace: Path
 ) -> None:
     settings = params.model_copy(
         update={"train": params.train.model_copy(update={"sample_every": 3})}
     )
     train(models, dataset, settings, models / "one")
+    begin_anew()
     train(models, dataset, settings, models / "two")
-    files = sorted(path.relative_to(models / "one") for path in (models / "one").rglob("*.*"))
-    assert files == sorted(
-        path.relative_to(models / "two") for path in (models / "two").rglob("*.*")
-    )
-    for file in files:
-        assert sha256_of(models / "one" / file) == sha256_of(models / "two" / file), file
-    assert {file.suffix for file in files} == {".json", ".safetensors"}
+    found = checksums(models / "one")
+    assert found == checksums(models / "two")
+    assert {Path(name).suffix for name in found} == {".json", ".safetensors"}
 
     pipeline = load_pipeline(models / "one")
     assert not same_weights(pipeline.unet, load_unet(models / "backbone" / "unet"))
     assert pipeline.config.class_names == list(CLASSES.names)
     assert pipeline.config.image_size == [SIZE, SIZE]
-    assert pipeline.palette.amplitude == params.palette.amplitude
+    assert pipeline.config.formulation == params.flow.formulation
+    assert pipeline.noise == Noise(params.noise.amplitude, params.noise.cell, params.noise.share)
     [label] = pipeline.segment(Image.new("RGB", (SIZE, SIZE)))
     assert label.shape == (SIZE, SIZE)
 
-    logs = models / "logs" / "earth"
+    logs = workspace / "logs" / "earth"
     lines = (logs / "train.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
     values = {"loss", "velocity", "anchor", "learning_rate", "steps_per_second"}
@@ -114,8 +119,56 @@ def test_training_on_cached_masks_is_another_training_and_the_same_twice(
     cached = params.model_copy(update={"latents": latents})
     train(models, dataset, params, models / "online")
     train(models, dataset, cached, models / "one")
+    begin_anew()
     train(models, dataset, cached, models / "two")
-    weights = "unet/diffusion_pytorch_model.safetensors"
-    online, one, two = (sha256_of(models / name / weights) for name in ("online", "one", "two"))
+    online, one, two = (sha256_of(models / name / WEIGHTS) for name in ("online", "one", "two"))
     assert one == two
     assert one != online
+
+
+def test_an_output_that_is_lost_after_the_end_is_published_again_without_training(
+    models: Path,
+    dataset: TinyDataset,
+    params: DatasetParams,
+    workspace: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(models, dataset, params, models / "pipeline")
+    expected = checksums(models / "pipeline")
+    lines = workspace / "logs/earth/train.jsonl"
+    logged = lines.read_text("utf-8")
+    # DVC deletes the outputs of a stage whose end it has not seen.
+    shutil.rmtree(models / "pipeline")
+    capsys.readouterr()
+    train(models, dataset, params, models / "pipeline")
+    assert "train: resumed at step 4\n" in capsys.readouterr().err
+    assert checksums(models / "pipeline") == expected
+    # A step would have been logged with its own speed.
+    assert lines.read_text("utf-8") == logged
+
+
+def test_the_next_training_that_begins_deletes_what_a_finished_one_has_left(
+    models: Path, dataset: TinyDataset, params: DatasetParams, workspace: Path
+) -> None:
+    train(models, dataset, params, models / "pipeline")
+    [state] = (workspace / ".scratch").rglob("*.pt")
+    other = params.model_copy(update={"train": params.train.model_copy(update={"steps": 1})})
+    train(models, dataset, other, models / "pipeline")
+    [left] = (workspace / ".scratch").rglob("*.pt")
+    assert left.name == "00000001.pt"
+    assert not state.parent.exists()
+
+
+def test_a_training_that_diverges_in_its_last_update_leaves_the_output_as_it_was(
+    models: Path, dataset: TinyDataset, params: DatasetParams, workspace: Path
+) -> None:
+    train(models, dataset, params, models / "pipeline")
+    before = checksums(models / "pipeline")
+    update = {"steps": 1, "learning_rate": 1e38}
+    wild = params.model_copy(update={"train": params.train.model_copy(update=update)})
+    said = r"not finite after step 1, learning rate 1e\+38; lower train\.learning_rate$"
+    for _ in range(2):
+        with pytest.raises(UserError, match=said):
+            train(models, dataset, wild, models / "pipeline")
+    assert checksums(models / "pipeline") == before
+    assert not list((workspace / ".scratch").rglob("*.pt"))

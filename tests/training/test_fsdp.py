@@ -14,7 +14,6 @@ import pytest
 import torch
 from accelerate import Accelerator, DistributedType
 from safetensors.torch import load_file
-from support.closure import ROOT
 from support.share_alone import train
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -22,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from semflow.core.errors import UserError
 from semflow.training.checkpoints import SECONDS_VARIABLE, read_state
 from semflow.training.fsdp import gathered, own_part, own_parts, prepare, shard_where_asked
+from tools.closure import ROOT
 
 SHARED = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"),
@@ -29,16 +29,18 @@ SHARED = (
 )
 
 
-def take_steps(launcher: tuple[str, ...], folder: Path, steps: int, precision: str) -> None:
-    """To so many steps in all, from where the folder's state is."""
+def take_steps(launcher: tuple[str, ...], folder: Path, precision: str, *steps: int) -> None:
+    """To each number of steps in all, in one launch."""
+    script = str(ROOT / "tests" / "support" / "share_alone.py")
     done = subprocess.run(
-        [*launcher, str(ROOT / "tests" / "share_alone.py"), str(folder), str(steps), precision],
+        [*launcher, script, str(folder), precision, *map(str, steps)],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("train: resumed at step") == len(steps) - 1
 
 
 def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
@@ -71,16 +73,16 @@ def test_two_processes_that_share_parameters_save_and_load_what_one_does(
 ) -> None:
     monkeypatch.setenv(SECONDS_VARIABLE, "0")
     one, shared, crossed = (tmp_path / name for name in ("one", "shared", "crossed"))
-    train(one, 3, "no")
-    take_steps(SHARED, shared, 3, "no")
-    shutil.copytree(shared, crossed)
+    train(one, "no", 3)
+    # The second number goes on from what the first has saved, with networks made anew.
+    take_steps(SHARED, shared, "no", 3, 5)
     three = tensors(read_state(one / "00000003.pt"))
     assert len(three) > 300  # weights, two moments and a step count each, and the average
-    assert_alike(three, tensors(read_state(shared / "00000003.pt")))
+    assert_alike(three, tensors(read_state(tmp_path / "shared-3" / "00000003.pt")))
 
-    train(one, 5, "no")
-    take_steps(SHARED, shared, 5, "no")
-    train(crossed, 5, "no")
+    train(one, "no", 5)
+    shutil.copytree(tmp_path / "shared-3", crossed)
+    train(crossed, "no", 5)
     assert capsys.readouterr().err.count("train: resumed at step 3\n") == 2
     for folder in (shared, crossed):
         for name in ("00000004.pt", "00000005.pt"):
@@ -125,7 +127,7 @@ def test_sharded_networks_round_as_others_do_and_never_the_time() -> None:
 def test_two_processes_that_share_parameters_learn_the_same_in_bf16(tmp_path: Path) -> None:
     one, shared = tmp_path / "one", tmp_path / "shared"
     for launcher, folder in (((sys.executable,), one), (SHARED, shared)):
-        take_steps(launcher, folder, 5, "bf16")
+        take_steps(launcher, folder, "bf16", 5)
     mine, others = (load_file(folder / "weights.safetensors") for folder in (one, shared))
     differences = torch.cat([(mine[name] - others[name]).abs().flatten() for name in mine])
     # 1e-5 was seen; 2e-4 where the time was rounded.

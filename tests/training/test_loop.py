@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -10,19 +11,21 @@ from typing import cast
 import pytest
 import torch
 from accelerate import Accelerator
-from support.tiny import BACKBONE, CHANNELS, TinyDataset, same_weights, tiny_samples
-from support.tiny_data import TRAIN_SAMPLES, spread_palette
+from support.tiny import CHANNELS, TinyDataset, same_weights, tiny_samples
+from support.tiny_data import BACKBONE, CLASSES, TRAIN_SAMPLES, spread_palette
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from semflow.core.errors import UserError
+from semflow.formulations.semflow import SemFlow
+from semflow.networks.anchors import unit_range_anchors
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH, micro_batch
-from semflow.training.loop import Progress, Watch, _steps, optimise
+from semflow.training.loop import Progress, Watch, _steps, optimise, watch_nothing
 from semflow.training.loss import flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
@@ -66,7 +69,7 @@ def pull(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
 
 @pytest.fixture
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset)
 
 
 def run(
@@ -204,13 +207,13 @@ def test_ranks_take_what_one_process_takes_in_the_same_order(
         process = SimpleNamespace(num_processes=ranks, process_index=rank, device="cpu")
         shares.append(list(_steps(samples, settings, cast(Accelerator, process), 0)))
     taken = [
-        samples.pixels.key(int(index))
+        samples.key(int(index))
         for step in zip(*shares, strict=True)
         for parts in step
         for part in parts
         for index in part["index"]
     ]
-    assert taken == [samples.pixels.key(int(samples[i]["index"])) for i in range(32)]
+    assert taken == [samples.key(int(samples[i]["index"])) for i in range(32)]
 
 
 def test_values_are_logged_every_so_often_and_at_the_end(
@@ -260,22 +263,45 @@ def test_a_loss_that_is_not_finite_stops_with_step_rate_and_keys(
     )
     with pytest.raises(UserError) as refusal:
         run(Number(0.0), spoil, samples, settings)
-    keys = [samples.pixels.key(int(samples[position]["index"])) for position in range(18, 27)]
+    keys = [samples.key(int(samples[position]["index"])) for position in range(18, 27)]
     assert len(calls) == 3
     # Linear decay from step 0: two of five steps are done.
     assert str(refusal.value) == (
-        f"the loss is {bad} at step 3, learning rate 0.006; lower train.learning_rate, "
+        f"the loss is {bad} at step 3, learning rate 0.006; lower test.learning_rate, "
         f"or look at the batch: {', '.join(keys[:8])} and 1 more"
     )
 
 
+@pytest.mark.parametrize("name", ["train", "baseline"])
+def test_weights_that_diverge_in_the_last_update_are_neither_returned_nor_saved(
+    samples: TrainingSamples, params: DatasetParams, tmp_path: Path, name: str
+) -> None:
+    # 1e38 over Adam's correction of the first moment, 0.1, is beyond what float32 holds.
+    settings = params.train.model_copy(update={"steps": 1, "learning_rate": 1e38})
+    log = Lines()
+    with pytest.raises(UserError) as refusal:
+        optimise(
+            Number(3.0),
+            pull,
+            samples,
+            settings,
+            Accelerator(cpu=True),
+            Progress(name, log, watch_nothing),
+            Checkpoints(tmp_path),
+        )
+    assert str(refusal.value) == (
+        f"the weights are not finite after step 1, learning rate 1e+38; lower {name}.learning_rate"
+    )
+    assert not list(tmp_path.iterdir())
+    assert [step for step, _ in log.lines] == [1]
+
+
 @pytest.fixture
 def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
-    palette = make_palette(spread_palette(amplitude=10.0), 4)
+    anchors = unit_range_anchors(make_palette(spread_palette(), len(CLASSES.names)).anchors)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        assert isinstance(model, VelocityField)
-        losses = flow_losses(model, autoencoder, None, palette, batch, params.flow)
+        losses = flow_losses(model, SemFlow(), autoencoder, None, anchors, 10.0, batch, params.flow)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     return loss_of
@@ -313,8 +339,5 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
     torch.manual_seed(1)
     run(fields[1], flow_loss, samples, settings)
     assert same_weights(fields[0], fields[1])
-    other = TrainingSamples(
-        samples.pixels, samples.latents, samples.masks, samples.mirrored, seed=samples.seed + 1
-    )
-    run(fields[2], flow_loss, other, settings)
+    run(fields[2], flow_loss, replace(samples, seed=samples.seed + 1), settings)
     assert not same_weights(fields[0], fields[2])

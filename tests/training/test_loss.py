@@ -3,24 +3,22 @@ from __future__ import annotations
 import math
 from typing import cast
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.tiny import BACKBONE, CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
-from support.tiny_data import SIZE
+from support.tiny import CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
+from support.tiny_data import BACKBONE, SIZE
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from semflow.formulations.schema import FlowParams, PreconditioningParams
+from semflow.formulations.semflow import SemFlow
 from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.statistics import latent_statistics
+from semflow.networks.statistics import LatentStatistics, latent_statistics
 from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.pseudo_masks.noise import Grain
-from semflow.pseudo_masks.palette import Palette
 from semflow.schema import DatasetParams
-from semflow.training.loss import anchor_cross_entropy, end_points, flow_losses
+from semflow.training.loss import Losses, anchor_cross_entropy, end_points, flow_losses
 from semflow.training.samples import TrainingSample
-from semflow.training.schema import FlowParams, PreconditioningParams
 
 BLACK_AND_WHITE = torch.tensor([[-1.0, -1, -1], [1, 1, 1]])
 
@@ -75,7 +73,7 @@ def test_a_sample_without_any_class_costs_nothing() -> None:
 
 @pytest.fixture
 def batch(dataset: TinyDataset, params: DatasetParams) -> TrainingSample:
-    samples = tiny_samples(params, dataset.shards, dataset.image_latents)
+    samples = tiny_samples(params, dataset)
     collated: TrainingSample = default_collate([samples[position] for position in range(6)])
     # One of each: exactly at the image, inside, exactly at the mask.
     collated["uniform"] = torch.tensor([0.0, 0.5, 0.99, 0.2, 0.7, 0.8])
@@ -91,7 +89,16 @@ def field() -> VelocityField:
 
 ANCHORS = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [-1, 0, 1], [1, 0, -1]])
 AMPLITUDE = 40.0
-COLORS = Palette(((ANCHORS + 1) * 127.5).numpy(), np.zeros(3, np.float32), AMPLITUDE, Grain(4, 0.5))
+
+
+def losses_of(
+    field: nn.Module,
+    autoencoder: PatchAutoencoder,
+    batch: TrainingSample,
+    params: FlowParams,
+    statistics: LatentStatistics | None = None,
+) -> Losses:
+    return flow_losses(field, SemFlow(), autoencoder, statistics, ANCHORS, AMPLITUDE, batch, params)
 
 
 def expected_losses(
@@ -150,7 +157,7 @@ def test_both_terms_equal_the_formulas_written_out_again(
     )
     assert bool((batch["label"] == 255).any())
     with torch.no_grad():
-        found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
+        found = losses_of(field, autoencoder, batch, settings)
         velocity, anchor = expected_losses(field, autoencoder, batch, settings)
     assert float(found.velocity) == pytest.approx(velocity, rel=1e-4)
     assert float(found.anchor) == pytest.approx(anchor, rel=1e-4)
@@ -173,11 +180,9 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_halves(
     at_image = [(half["uniform"] <= params.flow.probability_at_image).sum() for half in halves]
     assert at_image[0] != at_image[1]
     with torch.no_grad():
-        whole = flow_losses(
-            field, autoencoder, None, COLORS, cast(TrainingSample, four), params.flow
-        )
+        whole = losses_of(field, autoencoder, cast(TrainingSample, four), params.flow)
         parts = [
-            flow_losses(field, autoencoder, None, COLORS, cast(TrainingSample, half), params.flow)
+            losses_of(field, autoencoder, cast(TrainingSample, half), params.flow)
             for half in halves
         ]
     for name in ("total", "velocity", "anchor"):
@@ -192,7 +197,7 @@ def test_without_its_weight_the_anchor_term_is_zero_and_nothing_is_decoded(
     params: DatasetParams,
 ) -> None:
     settings = params.flow.model_copy(update={"anchor_loss_weight": 0.0})
-    found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
+    found = losses_of(field, autoencoder, batch, settings)
     assert float(found.anchor) == 0
     assert torch.equal(found.total, found.velocity)
 
@@ -204,7 +209,7 @@ def test_at_the_mask_the_anchor_term_teaches_nothing(
     params: DatasetParams,
 ) -> None:
     batch["uniform"] = torch.full((6,), 0.99)
-    found = flow_losses(field, autoencoder, None, COLORS, batch, params.flow)
+    found = losses_of(field, autoencoder, batch, params.flow)
     assert float(found.anchor) == 0
     assert float(found.velocity) > 0
 
@@ -220,7 +225,7 @@ def test_both_terms_train_the_backbone_and_only_it(
             update={"velocity_loss_weight": weights[0], "anchor_loss_weight": weights[1]}
         )
         field.zero_grad()
-        found = flow_losses(field, autoencoder, None, COLORS, batch, settings)
+        found = losses_of(field, autoencoder, batch, settings)
         found.total.backward()
         assert field.unet.conv_out.weight.grad is not None
         assert float(field.unet.conv_out.weight.grad.norm()) > 1e-4
@@ -243,7 +248,7 @@ def test_a_field_that_knows_the_velocity_has_no_velocity_loss(
         def forward(self, _x: Tensor, _t: Tensor) -> Tensor:
             return truth
 
-    found = flow_losses(Knowing(), autoencoder, None, COLORS, one, params.flow)
+    found = losses_of(Knowing(), autoencoder, one, params.flow)
     assert float(found.velocity) == pytest.approx(0, abs=1e-10)
 
 
@@ -267,6 +272,6 @@ def test_a_preconditioned_velocity_loss_is_measured_in_units_of_what_is_left(
                 "preconditioning": PreconditioningParams(samples=1, loss_power=power),
             }
         )
-        found = flow_losses(field, autoencoder, statistics, COLORS, batch, settings)
+        found = losses_of(field, autoencoder, batch, settings, statistics)
         expected = float((error / residual ** (2 * power)).mean())
         assert float(found.velocity) == pytest.approx(expected, rel=1e-4)

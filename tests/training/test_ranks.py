@@ -9,16 +9,15 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
-from support.closure import ROOT
-from support.train_alone import start
+from support.train_alone import run_here, start
 from torch import Tensor
 
 from semflow.core.files import read_json
 from semflow.pipeline import load_pipeline
 from semflow.training.environment import MICRO_BATCH
 from stages.entry import Folders
+from tools.closure import ROOT
 
-ONE = (sys.executable,)
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 SHARED = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"),
@@ -43,19 +42,24 @@ def shorten(steps: int) -> None:
     yaml.dump(values, Path("params.yaml"))
 
 
+def what_it_left(folders: Folders) -> Trained:
+    made_by = read_json(folders.pipeline / "provenance.json")["hardware"]
+    return lines(), load_file(folders.pipeline / WEIGHTS), made_by
+
+
 def train(folders: Folders, scratch: str, launcher: tuple[str, ...]) -> Trained:
     process = start(scratch, 3600, launcher)
     _, log = process.communicate()
     assert process.returncode == 0, log
-    made_by = read_json(folders.pipeline / "provenance.json")["hardware"]
-    return lines(), load_file(folders.pipeline / WEIGHTS), made_by
+    return what_it_left(folders)
 
 
 def test_two_processes_take_the_same_steps_as_one_up_to_rounding(
     ready: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shorten(12)
-    one, one_weights, one_by = train(ready, "one", ONE)
+    run_here("one")
+    one, one_weights, one_by = what_it_left(ready)
     classes = read_json(ready.pipeline / "model_index.json")
     assert (one_by["world_size"], one_by["micro_batch"]) == (1, 4)
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +10,28 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from support.tiny import CHANNELS, PATCH, TinyDataset, tensors_of, tiny_samples
-from support.tiny_data import CLASSES, SIZE, TRAIN_SAMPLES
+from support.tiny_data import CLASSES, SIZE, TRAIN_SAMPLES, cut_short, flip_a_byte
 
 from semflow.core.errors import UserError
+from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
+from semflow.shards.manifest import read_manifest
+from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import array_from, png_pixels
-from semflow.training.masks import OnlineMasks
-from semflow.training.samples import TrainingSamples
+from semflow.training.samples import NoMasks, TrainingSamples
 
 POSITIONS = range(4 * TRAIN_SAMPLES)
 
 
 @pytest.fixture(scope="module")
+def pixels(dataset: TinyDataset) -> ShardFolder:
+    """What the pseudo-masks were made of."""
+    return ShardFolder(read_manifest(dataset.shards / "train"))
+
+
+@pytest.fixture(scope="module")
 def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset.shards, dataset.image_latents)
+    return tiny_samples(params, dataset)
 
 
 def mirrored(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -48,13 +58,13 @@ def test_a_sample_has_the_shapes_and_types_of_the_design(samples: TrainingSample
 
 
 def test_moments_and_label_are_mirrored_together_and_left_becomes_right(
-    samples: TrainingSamples,
+    samples: TrainingSamples, pixels: ShardFolder
 ) -> None:
     flips = 0
     for position in POSITIONS:
         sample = samples[position]
         index = int(sample["index"])
-        label = png_pixels(samples.pixels.read(index, "label.png"))
+        label = png_pixels(pixels.read(index, "label.png"))
         plain = torch.from_numpy(array_from(samples.latents.read(index, "moments.npy"))).float()
         other = torch.from_numpy(array_from(samples.latents.read(index, "mirrored.npy"))).float()
         assert not torch.equal(plain, other)
@@ -76,14 +86,54 @@ def test_labels_with_ears_and_ignored_pixels_occur_in_this_test_set(
     assert CLASSES.mirrored == (0, 2, 1, 3)
 
 
-def test_the_pseudo_mask_is_the_coloured_label_in_the_unit_range(samples: TrainingSamples) -> None:
-    assert isinstance(samples.masks, OnlineMasks)
-    palette = samples.masks.palette
-    for position in range(10):
+def test_the_pseudo_mask_is_the_coloured_label_in_the_unit_range(
+    samples: TrainingSamples, params: DatasetParams
+) -> None:
+    palette = make_palette(params.palette, len(CLASSES.names))
+    for position in POSITIONS:
         sample = samples[position]
         colors = palette.colorize(sample["label"].numpy().astype(np.uint8))
         expected = torch.from_numpy(colors).permute(2, 0, 1).float() / 127.5 - 1
         assert torch.equal(sample["pseudo_mask"], expected)
+
+
+def test_a_sample_is_the_same_with_its_label_from_either_kind_of_shard(
+    samples: TrainingSamples, pixels: ShardFolder
+) -> None:
+    others = replace(samples, labels=pixels, label_member="label.png")
+    for position in POSITIONS:
+        one, other = (tensors_of(source[position]) for source in (samples, others))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_noise_for_the_formulation_changes_no_other_draw(
+    samples: TrainingSamples, online: bool
+) -> None:
+    plain = samples if online else replace(samples, masks=NoMasks())
+    noisy = replace(plain, draws_noise=True)
+    noises = []
+    for position in POSITIONS:
+        one, other = tensors_of(plain[position]), tensors_of(noisy[position])
+        noises.append(other.pop("noise"))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        assert noises[-1].shape == one["moments_noise"].shape
+        assert torch.equal(noises[-1], noisy[position]["noise"])
+        assert not torch.equal(noises[-1], one["moments_noise"])
+    drawn = torch.stack(noises)
+    assert drawn.dtype == torch.float32
+    assert float(drawn.mean()) == pytest.approx(0, abs=0.05)
+    assert float(drawn.std()) == pytest.approx(1, abs=0.05)
+
+
+def test_without_masks_a_sample_is_what_a_segmenter_learns_from(samples: TrainingSamples) -> None:
+    alone = replace(samples, masks=NoMasks())
+    for position in (0, 7):
+        sample, whole = tensors_of(alone[position]), tensors_of(samples[position])
+        assert whole.keys() - sample.keys() == {"pseudo_mask", "mask_noise"}
+        assert all(torch.equal(sample[name], whole[name]) for name in sample)
 
 
 def test_an_epoch_takes_every_sample_once(samples: TrainingSamples) -> None:
@@ -96,7 +146,7 @@ def test_an_epoch_takes_every_sample_once(samples: TrainingSamples) -> None:
 def test_a_position_gives_the_same_numbers_whenever_it_is_read(
     samples: TrainingSamples, dataset: TinyDataset, params: DatasetParams
 ) -> None:
-    again = tiny_samples(params, dataset.shards, dataset.image_latents)
+    again = tiny_samples(params, dataset)
     for position in (17, 3, 17, 0):
         one, two = (tensors_of(source[position]) for source in (samples, again))
         assert all(torch.equal(one[name], two[name]) for name in one)
@@ -118,25 +168,26 @@ def test_noise_is_drawn_from_the_distributions_of_the_design(samples: TrainingSa
     assert 0.8 < float(uniform.max()) < 1
 
 
-@pytest.mark.parametrize(("spoiled", "stage"), [("shards", "shards"), ("latents", "image_latents")])
+@pytest.mark.parametrize("spoil", [flip_a_byte, cut_short, Path.unlink])
+@pytest.mark.parametrize("stage", ["pseudo_masks", "image_latents"])
 def test_training_on_a_bad_tar_stops_and_names_the_command(
-    dataset: TinyDataset, params: DatasetParams, tmp_path: Path, spoiled: str, stage: str
+    dataset: TinyDataset,
+    params: DatasetParams,
+    tmp_path: Path,
+    stage: str,
+    spoil: Callable[[Path], None],
 ) -> None:
-    folders = {"shards": dataset.shards, "latents": dataset.image_latents}
-    folders[spoiled] = Path(shutil.copytree(folders[spoiled], tmp_path / spoiled))
-    path = folders[spoiled] / "train" / "000001.tar"
-    content = bytearray(path.read_bytes())
-    content[2000] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"000001\.tar was altered.*dvc repro -f {stage}@earth"):
-        tiny_samples(params, folders["shards"], folders["latents"])
+    copy = Path(shutil.copytree(getattr(dataset, stage), tmp_path / "spoiled"))
+    spoil(copy / "train" / "000001.tar")
+    with pytest.raises(UserError, match=rf"000001\.tar .*dvc repro -f {stage}@earth$"):
+        tiny_samples(params, replace(dataset, **{stage: copy}))
 
 
-def test_latents_of_other_samples_than_the_pixels_are_refused(
+def test_latents_of_other_samples_than_the_labels_are_refused(
     dataset: TinyDataset, params: DatasetParams, tmp_path: Path
 ) -> None:
     latents = Path(shutil.copytree(dataset.image_latents, tmp_path / "latents"))
     path = latents / "train" / "manifest.json"
     path.write_text(path.read_text("utf-8").replace("train_3", "train_X"), encoding="utf-8")
-    with pytest.raises(UserError, match="holds other samples than"):
-        tiny_samples(params, dataset.shards, latents)
+    with pytest.raises(UserError, match=r"holds other samples than .*-f image_latents@earth$"):
+        tiny_samples(params, replace(dataset, image_latents=latents))

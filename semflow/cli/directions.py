@@ -1,0 +1,112 @@
+"""Both directions of a checkpoint, from files to files: `semflow segment` and `semflow synthesize`.
+
+Every input is read and checked before the first result is written; then one input after another is
+read again and carried through, so that memory holds one of them however many are named.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from semflow.core.errors import UserError
+
+if TYPE_CHECKING:
+    from semflow.pipeline import SemFlowPipeline
+
+Checkpoint: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="PIPELINE", help="Folder of a checkpoint.", show_default=False)
+]
+Out: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+Steps: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Solver steps; without, the checkpoint's default.")
+]
+Solver: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="euler, heun or midpoint; without, the checkpoint's default."),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Replace results that exist; an input is never replaced.")
+]
+
+
+def segment(
+    pipeline: Checkpoint,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
+    out: Out,
+    steps: Steps = None,
+    solver: Solver = None,
+    force: Force = False,
+) -> None:
+    """Segment images.
+
+    <stem>.png holds label ids, <stem>.color.png their display colours.
+
+    \b
+    Example:
+      semflow segment models/earth/pipeline tile.png --out segmented --steps 2
+    """
+    # Imported here, as below: help and completion must not wait for torch.
+    import numpy as np
+    from PIL import Image
+
+    from semflow.cli.images import check_size, plan_outputs, read_image, write_png
+
+    plan = plan_outputs(images, out, (".png", ".color.png"), force)
+    model = _load(pipeline)
+    for path in images:
+        check_size(path, read_image(path), model.config.image_size)
+    colors = np.asarray(model.config.class_colors, np.uint8)
+    for path, (ids, picture) in zip(images, plan, strict=True):
+        [label] = model.segment(Image.fromarray(read_image(path)), steps, solver)
+        write_png(label, ids)
+        write_png(colors[label], picture)
+
+
+def synthesize(
+    pipeline: Checkpoint,
+    labels: Annotated[
+        list[Path], typer.Argument(metavar="LABEL", help="8-bit PNGs of class ids; 255: none.")
+    ],
+    out: Out,
+    steps: Steps = None,
+    solver: Solver = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that tells samples apart.")
+    ] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Images made of each label.")] = 1,
+    force: Force = False,
+) -> None:
+    """Synthesize images from labels.
+
+    <stem>.<k>.png is sample k; its noise follows from the seed and k alone.
+
+    \b
+    Example:
+      semflow synthesize models/earth/pipeline label.png --out made --samples 3 --seed 7
+    """
+    import numpy as np
+
+    from semflow.cli.images import check_size, plan_outputs, read_label, write_png
+
+    plan = plan_outputs(labels, out, [f".{k}.png" for k in range(samples)], force)
+    model = _load(pipeline)
+    for path in labels:
+        label = read_label(path)
+        check_size(path, label, model.config.image_size)
+        try:
+            model.palette.check_label(label)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; give label ids, not colours") from None
+    for path, pictures in zip(labels, plan, strict=True):
+        made = model.synthesize([read_label(path)] * samples, steps, solver, seed)
+        for image, picture in zip(made, pictures, strict=True):
+            write_png(np.asarray(image), picture)
+
+
+def _load(folder: Path) -> SemFlowPipeline:
+    from semflow.pipeline import load_pipeline
+
+    return load_pipeline(folder)

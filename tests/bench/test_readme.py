@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.tiny import TinyDataset
+
+from bench.readme import END, RUNS, START, main, picture, with_figures
+from semflow.core.files import read_json
+from semflow.evaluation.results import Metrics, write_metrics
+from semflow.pipeline import SemFlowPipeline
+from semflow.schema import read_params
+from semflow.shards.manifest import read_manifest
+from semflow.shards.reading import ShardFolder
+from tools.closure import ROOT
+
+
+def test_the_readmes_figures_are_those_that_were_kept() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    runs = {run: read_json(ROOT / path.with_suffix(".json")) for run, path in RUNS.items()}
+    assert with_figures(readme, runs) == readme
+
+
+def test_a_table_has_a_row_for_every_sampler_system_and_baseline(metrics: Metrics) -> None:
+    kept = {"samples_seen": 28_800, "metrics": metrics.model_dump(mode="json")}
+    old = {"samples_seen": 160_000, "metrics": {**kept["metrics"]}}
+    del old["metrics"]["systems"]
+    text = with_figures(f"before\n{START}\nstale\n{END}\nafter", {"one": kept, "two": old})
+    assert text.startswith(f"before\n{START}\n\n")
+    assert text.endswith(f"\n\n{END}\nafter")
+    assert "stale" not in text
+    lines = text.splitlines()
+    at = lines.index("| segmentation, mIoU | `one` | `two` |")
+    assert lines[at + 2 : at + 7] == [
+        "| SemFlow, 1 step | 0.438 | 0.438 |",
+        "| SemFlow, 2 steps | 0.438 | 0.438 |",
+        "| SemFlow, 10 steps | 0.438 | 0.438 |",
+        "| dsm, euler-25 | 0.125 | - |",
+        "| discriminative U-Net, same size, same samples | 0.875 | 0.875 |",
+    ]
+    assert "| 2 steps | 0.312 | 21.5 | 0.312 | 21.5 |" in lines
+    assert "| real images | 0.875 | 0.5 | 0.875 | 0.5 |" in lines
+    assert "28,800 and 160,000 training samples seen; oracle mIoU 0.938." in text
+    assert "N = 37 against 41 real tiles." in text
+
+
+def test_a_readme_without_its_markers_is_refused(metrics: Metrics) -> None:
+    kept = {"samples_seen": 1, "metrics": metrics.model_dump(mode="json")}
+    with pytest.raises(SystemExit, match="once each"):
+        with_figures("no markers", {"one": kept})
+
+
+def test_the_picture_has_a_column_a_tile_and_five_rows(
+    dataset: TinyDataset, moving_pipeline: SemFlowPipeline
+) -> None:
+    val = ShardFolder(read_manifest(dataset.shards / "val"))
+    grid = picture(moving_pipeline, val)
+    assert grid.shape == (5 * 16 + 4 * 2, 3 * 16 + 2 * 2, 3)
+    # The two seeds' syntheses, below each other.
+    assert not np.array_equal(grid[54:70, :16], grid[72:88, :16])
+
+
+def test_a_runs_figures_and_picture_are_kept(
+    project: Path,
+    dataset: TinyDataset,
+    moving_pipeline: SemFlowPipeline,
+    metrics: Metrics,
+    lines_of: Callable[..., list[str]],
+) -> None:
+    moving_pipeline.save_pretrained(project / "models" / "earth" / "pipeline")
+    shutil.copytree(dataset.shards, project / "data" / "shards" / "earth")
+    write_metrics(metrics, project / "reports" / "earth" / "metrics.json")
+    (project / "docs").mkdir()
+    assert lines_of(main, "keep", "docs/tiny") == []
+    train = read_params().dataset("earth").train
+    assert read_json(project / "docs" / "tiny.json") == {
+        "samples_seen": train.steps * train.batch_size,
+        "metrics": metrics.model_dump(mode="json"),
+    }
+    assert Image.open(project / "docs" / "tiny.png").size == (2 * 52, 2 * 88)

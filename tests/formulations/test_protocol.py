@@ -1,0 +1,125 @@
+"""What every formulation in the registry keeps to, whatever it learns."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from support.tiny import tiny_params
+from torch import Tensor
+
+from semflow.formulations.protocol import Draw, Formulation
+from semflow.formulations.registry import FORMULATIONS
+from semflow.formulations.schema import FlowParams
+
+C, N = 4, 6
+FLOW = tiny_params().flow
+
+pytestmark = pytest.mark.parametrize("formulation", FORMULATIONS.values(), ids=FORMULATIONS)
+
+
+def normal(seed: int) -> Tensor:
+    return torch.randn(N, C, 2, 3, generator=torch.Generator().manual_seed(seed))
+
+
+X_0, X_1, NOISE = normal(0), normal(1), normal(2)
+UNIFORM = torch.tensor([0.0, 0.3, 0.5, 0.6, 0.8, 0.99])
+
+
+def draw_of(formulation: Formulation, items: slice = slice(None)) -> Draw:
+    noise = NOISE[items] if formulation.draws_noise else None
+    return formulation.draw(X_0[items], X_1[items], noise, UNIFORM[items], FLOW)
+
+
+def start_noise(formulation: Formulation, items: slice = slice(None)) -> Tensor | None:
+    return NOISE[items] if formulation.segments_from_noise else None
+
+
+class Network:
+    """Answers with something of the right shape; notes what it was asked."""
+
+    def __init__(self, formulation: Formulation) -> None:
+        self._inputs = formulation.in_channels(C)
+        self._outputs = formulation.out_channels(C)
+        self.times: list[float] = []
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        assert x.shape[1:] == (self._inputs, 2, 3)
+        self.times.append(t)
+        channels = x.mean(dim=1, keepdim=True) + torch.arange(self._outputs)[:, None, None]
+        return (channels + t).sin()
+
+
+def test_it_is_registered_under_its_name_which_the_schema_knows(formulation: Formulation) -> None:
+    assert FORMULATIONS[formulation.name] is formulation
+    assert formulation.name in get_args(FlowParams.model_fields["formulation"].annotation)
+
+
+def test_it_has_samplers_of_different_names(formulation: Formulation) -> None:
+    assert len(set(formulation.samplers)) == len(formulation.samplers) > 0
+
+
+def test_a_draw_has_the_shapes_of_the_networks_ends(formulation: Formulation) -> None:
+    draw = draw_of(formulation)
+    assert draw.x_t.shape == (N, formulation.in_channels(C), 2, 3)
+    assert draw.target.shape == (N, formulation.out_channels(C), 2, 3)
+    assert draw.t.shape == draw.weight.shape == (N,)
+    for value in (draw.x_t, draw.t, draw.target, draw.weight):
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
+    assert ((draw.t >= 0) & (draw.t <= 1)).all()
+    assert (draw.weight >= 0).all()
+    assert draw.weight.any()
+
+
+def test_a_draw_follows_from_its_arguments_sample_by_sample(formulation: Formulation) -> None:
+    torch.manual_seed(0)
+    whole = draw_of(formulation)
+    torch.manual_seed(1)
+    for n in range(N):
+        single = draw_of(formulation, slice(n, n + 1))
+        for name in ("x_t", "t", "target", "weight"):
+            torch.testing.assert_close(getattr(single, name)[0], getattr(whole, name)[n])
+
+
+def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
+    formulation: Formulation,
+) -> None:
+    draw = draw_of(formulation)
+    output = torch.zeros_like(draw.target, requires_grad=True)
+    estimate = formulation.mask_estimate(draw, output)
+    assert estimate.shape == X_1.shape
+    # Where segmentation starts the anchors' loss is asked, and has to reach the network.
+    at_image = draw.t == 0
+    assert at_image.any()
+    estimate[at_image].sum().backward()
+    assert output.grad is not None
+    assert output.grad[at_image].any()
+    assert output.grad.isfinite().all()
+
+
+def test_every_sampler_goes_both_ways_between_latents(formulation: Formulation) -> None:
+    network = Network(formulation)
+    for sampler in formulation.samplers:
+        for steps in (1, 3):
+            noise = start_noise(formulation)
+            mask = formulation.to_mask(network, X_0, sampler, steps, noise)
+            image = formulation.to_image(network, X_1, sampler, steps, noise)
+            assert mask.shape == image.shape == X_0.shape
+            assert mask.isfinite().all()
+            assert image.isfinite().all()
+    assert network.times
+    assert all(0 <= t <= 1 for t in network.times)
+
+
+def test_solving_follows_from_its_arguments_sample_by_sample(formulation: Formulation) -> None:
+    network = Network(formulation)
+    for sampler in formulation.samplers:
+        for solve, start in ((formulation.to_mask, X_0), (formulation.to_image, X_1)):
+            torch.manual_seed(0)
+            whole = solve(network, start, sampler, 3, start_noise(formulation))
+            torch.manual_seed(1)
+            part = slice(2, 3)
+            single = solve(network, start[part], sampler, 3, start_noise(formulation, part))
+            torch.testing.assert_close(single, whole[part])

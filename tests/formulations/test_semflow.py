@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import tiny_params
+from torch import Tensor
+
+from semflow.flow.paths import draw_t, path_sample
+from semflow.flow.solvers import SOLVERS, solve
+from semflow.formulations.semflow import SemFlow
+
+FLOW = tiny_params().flow
+
+
+def pair(seed: int) -> tuple[Tensor, Tensor]:
+    """Image and mask latents (5, 3, 2, 4)."""
+    x_0, x_1 = torch.randn(2, 5, 3, 2, 4, generator=torch.Generator().manual_seed(seed))
+    return x_0, x_1
+
+
+def field(x: Tensor, t: float) -> Tensor:
+    """Some velocity that depends on x and t."""
+    return (x + 2 * t).sin()
+
+
+def test_its_network_takes_and_gives_latents() -> None:
+    assert SemFlow().in_channels(4) == SemFlow().out_channels(4) == 4
+    assert SemFlow.samplers == tuple(SOLVERS)
+    assert not SemFlow.draws_noise
+    assert not SemFlow.segments_from_noise
+
+
+@given(st.integers(0, 2**31))
+def test_a_draw_is_a_point_on_the_path_and_weighs_one(seed: int) -> None:
+    x_0, x_1 = pair(seed)
+    # With shares of 0.4 at the image and 0.15 at the mask: two at the ends, three between.
+    uniform = torch.tensor([0.0, 0.41, 0.5, 0.8, 0.99])
+    draw = SemFlow().draw(x_0, x_1, None, uniform, FLOW)
+    path = path_sample(x_0, x_1, draw_t(uniform, 0.4, 0.15))
+    assert torch.equal(draw.t, path.t)
+    assert torch.equal(draw.x_t, path.x_t)
+    assert torch.equal(draw.target, x_1 - x_0)
+    assert draw.weight.tolist() == [1, 1, 1, 1, 1]
+    assert draw.t[[0, -1]].tolist() == [0, 1]
+    assert torch.equal(draw.x_t[0], x_0[0])
+    assert torch.equal(draw.x_t[-1], x_1[-1])
+
+
+@given(st.integers(0, 2**31))
+def test_the_estimate_of_the_mask_follows_the_velocity_to_the_end(seed: int) -> None:
+    x_0, x_1 = pair(seed)
+    draw = SemFlow().draw(x_0, x_1, None, torch.linspace(0, 0.99, 5), FLOW)
+    torch.testing.assert_close(SemFlow().mask_estimate(draw, draw.target), x_1)
+    output = torch.randn_like(x_0)
+    expected = torch.stack([draw.x_t[n] + (1 - float(draw.t[n])) * output[n] for n in range(5)])
+    torch.testing.assert_close(SemFlow().mask_estimate(draw, output), expected)
+
+
+@pytest.mark.parametrize("sampler", SOLVERS)
+@pytest.mark.parametrize("steps", [1, 4])
+def test_both_directions_solve_the_field_on_uniform_grids(sampler: str, steps: int) -> None:
+    x, _ = pair(0)
+    grid = [step / steps for step in range(steps + 1)]
+    forward = SemFlow().to_mask(field, x, sampler, steps, None)
+    assert torch.equal(forward, solve(field, x, grid, SOLVERS[sampler]))
+    backward = SemFlow().to_image(field, x, sampler, steps, None)
+    expected = solve(field, x, grid[::-1], SOLVERS[sampler])
+    torch.testing.assert_close(backward, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_euler_step_by_hand() -> None:
+    x = torch.full((1, 1, 1, 1), 0.25)
+    assert SemFlow().to_mask(field, x, "euler", 1, None).item() == pytest.approx(
+        0.25 + math.sin(0.25)
+    )
+    assert SemFlow().to_image(field, x, "euler", 1, None).item() == pytest.approx(
+        0.25 - math.sin(2.25)
+    )
