@@ -30,7 +30,7 @@ SETTINGS = {
 
 def test_the_split_is_read_once_and_each_image_is_encoded_once(
     moving_pipeline: SemFlowPipeline,
-    dataset: TinyDataset,
+    split: Path,
     params: DatasetParams,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -51,11 +51,11 @@ def test_the_split_is_read_once_and_each_image_is_encoded_once(
     monkeypatch.setattr(PatchAutoencoder, "encode", counting_encode)
     settings = params.evaluate.model_copy(update=SETTINGS)
     evaluate(
-        simple_evaluation(moving_pipeline, dataset.shards / "train", settings, ALONE),
+        simple_evaluation(moving_pipeline, split, settings, ALONE),
         settings,
         tmp_path,
     )
-    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+    folder = ShardFolder(read_manifest(split))
     members = {
         name: [folder.read(position, name) for position in range(10)]
         for name in ("image.png", "label.png", "native_label.png")
@@ -71,10 +71,10 @@ def test_the_split_is_read_once_and_each_image_is_encoded_once(
 
 
 def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
-    moving_pipeline: SemFlowPipeline, dataset: TinyDataset, params: DatasetParams, tmp_path: Path
+    moving_pipeline: SemFlowPipeline, split: Path, params: DatasetParams, tmp_path: Path
 ) -> None:
     settings = params.evaluate.model_copy(update=SETTINGS)
-    evaluation = simple_evaluation(moving_pipeline, dataset.shards / "train", settings, ALONE)
+    evaluation = simple_evaluation(moving_pipeline, split, settings, ALONE)
     found = evaluate(evaluation, settings, tmp_path)
     (system,) = found.systems.values()
     assert list(found.systems) == ["semflow"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tiny import ALONE, TinyDataset
+from support.tiny import ALONE
 from support.tiny_data import SIZE
 from torch import Tensor, nn
 
@@ -39,8 +39,8 @@ class Difference(nn.Module):
 
 
 @pytest.fixture
-def samples(dataset: TinyDataset) -> EvaluatedSamples:
-    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+def samples(split: Path) -> EvaluatedSamples:
+    folder = ShardFolder(read_manifest(split))
     return EvaluatedSamples(folder, tuple(range(TESTED)), None, batch_size=2, team=ALONE)
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from support.evaluate_alone import Difference, RowMeans, simple_judges
-from support.tiny import ALONE, TinyDataset
+from support.tiny import ALONE
 from torch import Tensor
 
 from semflow.evaluation.samples import Batch, EvaluatedSamples, encode_batch
@@ -23,8 +24,8 @@ from semflow.shards.reading import ShardFolder
 
 
 @pytest.fixture
-def samples(dataset: TinyDataset) -> EvaluatedSamples:
-    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+def samples(split: Path) -> EvaluatedSamples:
+    folder = ShardFolder(read_manifest(split))
     return EvaluatedSamples(folder, (0, 2, 4, 6, 8), (1, 3, 5, 7, 9), batch_size=2, team=ALONE)
 
 
