@@ -11,7 +11,7 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 from ruamel.yaml import YAML
-from support import closure
+from tools import closure
 
 from semflow.schema import validate_params
 from tools.check_reruns import Change, altered, check_change, code_parts, code_table
