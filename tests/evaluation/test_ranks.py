@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.closure import ROOT
+from tools.closure import ROOT
 
 
 def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:

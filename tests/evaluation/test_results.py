@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from support.closure import ROOT
 
 from semflow.core.errors import UserError
 from semflow.evaluation.results import (
@@ -22,6 +21,7 @@ from semflow.evaluation.results import (
     write_curves,
     write_metrics,
 )
+from tools.closure import ROOT
 
 RECORD = ProtocolRecord(
     preset="paper",
