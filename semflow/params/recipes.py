@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from semflow.core.errors import UserError
 from semflow.params.messages import TAGS, nearest_name
@@ -70,9 +72,21 @@ def merge(block: dict[str, Any], overrides: Mapping[str, Any]) -> None:
             block[key] = deepcopy(value)
 
 
+class _ExplicitNulls(RoundTripRepresenter):
+    """Writes None as `null`, as params.yaml does, and not as nothing."""
+
+    def represent_null(self, _value: None) -> ScalarNode:
+        """`null`."""
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_ExplicitNulls.add_representer(type(None), _ExplicitNulls.represent_null)
+
+
 def round_trip() -> YAML:
     """A parser that keeps comments, quotes and order for the writer."""
     yaml = YAML()
+    yaml.Representer = _ExplicitNulls
     yaml.preserve_quotes = True
     yaml.width = 100
     return yaml
