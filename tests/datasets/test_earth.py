@@ -22,21 +22,19 @@ from tools.closure import ROOT
 WIDTH, HEIGHT = 5400, 120  # all longitudes, eight degrees from the north pole down
 LABEL_WIDTH, LABEL_HEIGHT = 7200, 160
 
-PARAMS = (
-    read_params(ROOT / "params.yaml")
-    .dataset("earth")
-    .index.model_copy(
-        update={
-            "tile_size": 32,
-            "stride": SplitStride(train=16, val=8),
-            "mode_filter": 3,
-            "latitudes": (83.0, 89.0),
-            "min_land": 0.5,
-            "block_degrees": 20,
-            "hold_out_every": 3,
-            "gap": 24,
-        }
-    )
+COMMITTED = read_params(ROOT / "params.yaml").dataset("earth").index
+assert isinstance(COMMITTED, EarthIndex)
+PARAMS = COMMITTED.model_copy(
+    update={
+        "tile_size": 32,
+        "stride": SplitStride(train=16, val=8),
+        "mode_filter": 3,
+        "latitudes": (83.0, 89.0),
+        "min_land": 0.5,
+        "block_degrees": 20,
+        "hold_out_every": 3,
+        "gap": 24,
+    }
 )
 
 
