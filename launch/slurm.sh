@@ -7,7 +7,8 @@
 #
 #   sbatch launch/slurm.sh report@cityscapes
 #
-# DVC runs on the first node and decides what is out of date; the prefix puts each stage on both.
+# DVC runs on the first node and decides what is out of date; stages.launch starts each stage on both
+# through the prefix.
 set -euo pipefail
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 export SEMFLOW_LAUNCH="srun torchrun --nnodes $SLURM_JOB_NUM_NODES \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from flows.guard import GRACE_VARIABLE, guarded
 from flows.process import running
+from stages.launch import LAUNCH_VARIABLE
 from tools.closure import ROOT
 
 # Writes its pid, and on SIGTERM another file; a session of its own, as torchrun's ranks have.
@@ -81,19 +83,22 @@ def test_after_a_signal_it_is_128_more() -> None:
     assert subprocess.run(command, env=environment(), check=False).returncode == 137
 
 
-@pytest.mark.parametrize("victim", ["flow", "guard", "both"])
+@pytest.mark.parametrize(
+    "victims", [("flow",), ("guard",), ("launch",), ("flow", "guard"), ("guard", "launch")]
+)
 def test_a_killed_parent_takes_ranks_in_their_own_sessions_with_it(
-    tmp_path: Path, victim: str
+    tmp_path: Path, victims: tuple[str, ...]
 ) -> None:
-    # Two guards, as a stage has them: one around dvc, one around what it runs.
-    command = [sys.executable, "-c", FLOW, *guarded(guarded(tree(tmp_path)))]
-    with subprocess.Popen(command, env=environment()) as flow:
+    # Two guards, as a stage has them: one around dvc, one within what stages.launch starts.
+    stage = [sys.executable, "-m", "stages.launch", "work"]
+    command = [sys.executable, "-c", FLOW, *guarded(stage)]
+    launch = {**environment(), LAUNCH_VARIABLE: shlex.join(guarded(tree(tmp_path)))}
+    with subprocess.Popen(command, env=launch, cwd=tmp_path) as flow:
         wait_for_worker(tmp_path)
         guard = psutil.Process(flow.pid).children()[0]
-        if victim in ("flow", "both"):
-            flow.kill()
-        if victim in ("guard", "both"):
-            guard.kill()
+        processes = {"flow": flow, "guard": guard, "launch": guard.children()[0]}
+        for victim in victims:
+            processes[victim].kill()
         assert until(lambda: not alive(tmp_path, "worker"), 10)
         assert until(lambda: not alive(tmp_path, "launcher"), 10)
     assert (tmp_path / "saved").exists()
