@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from support.tiny import TinyDataset, same_weights, tiny_samples
+from support.tiny import same_weights
 from support.tiny_data import BACKBONE, cut_short, flip_a_byte
 from torch import Tensor, nn
 
@@ -38,11 +38,6 @@ class Steps:
     def add(self, step: int, values: dict[str, float]) -> None:
         assert values.keys() == {"loss", "learning_rate"}
         self.seen.append(step)
-
-
-@pytest.fixture(scope="module")
-def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset)
 
 
 @pytest.fixture(scope="module")
