@@ -1,12 +1,12 @@
-"""Stage `evaluate`: the checkpoint and its baselines over the val split -> metrics.json."""
+"""Stage `evaluate`: the checkpoint and its baselines over a split -> metrics.json."""
 
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
 from semflow.evaluation.results import write_curves, write_metrics
-from semflow.schema import DatasetParams
+from semflow.evaluation.schema import EvaluateStage
 from stages.entry import Folders, run
 
 
-def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
+def main(dataset: str, params: EvaluateStage, folders: Folders) -> None:
     """Measures both directions; the first rank writes what all of them found."""
     inputs = EvaluationInputs(
         folders.pipeline, folders.baseline, folders.metric_weights, folders.shards
@@ -18,4 +18,4 @@ def main(dataset: str, params: DatasetParams, folders: Folders) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, EvaluateStage)

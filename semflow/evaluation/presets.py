@@ -1,4 +1,4 @@
-"""The field's ways to measure syntheses: how many, how large, and what to write down."""
+"""The field's ways to measure syntheses: how many are compared, and at which size."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, product
 from types import MappingProxyType
-
-import numpy as np
-import torch
-from PIL import Image
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor, nn
-
-from semflow.metrics.checks import check_pixels
 
 RESIZE_FILTER = "bicubic, antialiased, 8 bits (Pillow)"
 """OASIS and FreestyleNet resize so before FID, and so do this project's pixel shards. A filter
@@ -29,9 +21,9 @@ class Preset:
     """How many syntheses are compared with the photos, and at which resolution.
 
     Args:
-        name: as reported.
-        total: syntheses in all, the same number of each mask but for the last; None for one a mask.
-        short_side: pixels that both sets are brought to; None for the training resolution.
+        name: As reported.
+        total: Syntheses in all, the same number of each mask but for the last; None for one a mask.
+        short_side: Pixels that both sets are brought to; None for the training resolution.
     """
 
     name: str
@@ -58,39 +50,11 @@ class SampleCount:
     total: int
 
 
-class ProtocolRecord(BaseModel):
-    """What a distance between syntheses and photos depends on; no such number goes without it.
-
-    preset: a name in PRESETS.
-    real, fake: images compared; samples_per_mask: syntheses of one mask among the fake.
-    resolution: height and width that both sets were brought to, pixels.
-    resize_filter: by which; squashed_photos: photos whose sides had another ratio, so that they
-        were distorted.
-    features, features_sha256: the feature network and the checksum of its weight file.
-    lpips_sha256: checksum of LPIPS' backbone; null where no LPIPS was measured.
-    versions: of the packages that computed the numbers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    preset: str
-    real: int
-    fake: int
-    samples_per_mask: int
-    resolution: tuple[int, int]
-    resize_filter: str
-    squashed_photos: int
-    features: str
-    features_sha256: str
-    lpips_sha256: str | None
-    versions: dict[str, str]
-
-
 def count_samples(preset: Preset, num_masks: int) -> SampleCount:
-    """The samples a mask and in all that a preset asks for.
+    """The samples of each mask and of all masks together that a preset asks for.
 
     Raises:
-        ValueError: there is no mask.
+        ValueError: There is no mask.
     """
     if num_masks < 1:
         raise ValueError(f"num_masks is {num_masks}; give at least 1")
@@ -116,73 +80,3 @@ def resolution_of(preset: Preset, training_resolution: tuple[int, int]) -> tuple
     scale = preset.short_side / min(training_resolution)
     height, width = (round(side * scale) for side in training_resolution)
     return height, width
-
-
-def to_resolution(images: Tensor, resolution: tuple[int, int]) -> Tensor:
-    """Resizes by RESIZE_FILTER; images that have the resolution stay as they are.
-
-    Args:
-        images: (N, 3, H, W) uint8.
-        resolution: height and width, pixels.
-
-    Returns:
-        (N, 3, height, width) uint8 on the CPU.
-
-    Raises:
-        ValueError: on other shapes or dtypes.
-    """
-    check_pixels(images)
-    if tuple(images.shape[2:]) == resolution:
-        return images.cpu()
-    height, width = resolution
-    pictures = (Image.fromarray(pixels) for pixels in images.permute(0, 2, 3, 1).cpu().numpy())
-    resized = [
-        np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
-        for picture in pictures
-    ]
-    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
-
-
-def lpips_gt(perceptual: nn.Module, syntheses: Tensor, photos: Tensor) -> Tensor:
-    """LPIPS of each synthesis to the photo that its mask belongs to; lower is better.
-
-    What BBDM, SC-GAN and SemFlow report, as the mean over all masks.
-
-    Args:
-        perceptual: two (N, 3, H, W) in [-1, 1] -> (N,).
-        syntheses, photos: (N, 3, H, W) uint8.
-
-    Returns:
-        (N,) float32.
-    """
-    with torch.no_grad():
-        distances: Tensor = perceptual(_unit_range(syntheses), _unit_range(photos))
-    return distances
-
-
-def lpips_div(perceptual: nn.Module, samples: Tensor) -> float:
-    """Mean LPIPS over all pairs of samples of one mask; higher is more diverse.
-
-    What SDM and SCDM report, as the mean over masks, with DIVERSITY_SAMPLES samples of each.
-
-    Args:
-        perceptual: two (N, 3, H, W) in [-1, 1] -> (N,).
-        samples: (K, 3, H, W) uint8, K >= 2.
-
-    Raises:
-        ValueError: there is no pair.
-    """
-    if len(samples) < 2:
-        raise ValueError(f"{len(samples)} samples make no pair; give at least 2 of one mask")
-    images = _unit_range(samples)
-    with torch.no_grad():
-        distances = [
-            perceptual(first.expand_as(others), others)
-            for first, others in ((images[i : i + 1], images[i + 1 :]) for i in range(len(images)))
-            if len(others)
-        ]
-    return float(torch.cat(distances).mean())
-
-
-def _unit_range(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1

@@ -8,17 +8,16 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from semflow.metrics.confusion import ConfusionMatrix
-
 
 class Team:
     """What one process does of the work, and how the parts come together again.
 
-    Batches are the same ones in whatever number of processes they are shared, counts are whole
-    numbers, and vectors are put back into their order: so the figures are the same bit for bit.
+    Batches are the same ones in whatever number of processes they are shared, pixel counts are
+    whole numbers (torchmetrics adds them up), and vectors are put back into their order: so the
+    figures are the same bit for bit.
 
     Args:
-        accelerator: of the run.
+        accelerator: The processes of the launch.
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -31,14 +30,6 @@ class Team:
     def share(self, count: int) -> range:
         """Numbers of the batches out of `count` that this process takes."""
         return range(self._rank, count, self._size)
-
-    def total(self, confusion: ConfusionMatrix) -> ConfusionMatrix:
-        """The counts of all processes together."""
-        parts = gather_object([confusion])
-        total: ConfusionMatrix = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
 
     def in_order(self, found: list[Tensor]) -> list[Tensor]:
         """One tensor for each batch of this process -> those of all processes, in batch order."""

@@ -2,50 +2,124 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
-from semflow.evaluation.score_results import InceptionScores
+
+
+def _null_for_nan(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
+
+
+Score = Annotated[float | None, BeforeValidator(_null_for_nan)]
+"""A fraction in [0, 1]; null where there is nothing to measure, for JSON has no nan."""
 
 
 class Result(BaseModel):
-    """Part of metrics.json."""
+    """What is measured: part of metrics.json, or what `semflow score` prints."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProtocolRecord(Result):
+    """What a distance between syntheses and photos depends on; no such number goes without it.
+
+    preset: A name in PRESETS.
+    real, fake: Images compared; samples_per_mask: syntheses of one mask among the fake.
+    resolution: Height and width that both sets were brought to, pixels.
+    resize_filter: By which; squashed_photos: photos whose sides had another ratio, so that they
+        were distorted.
+    features, features_sha256: The feature network and the checksum of its weight file.
+    lpips_sha256: Checksum of LPIPS' backbone; null where no LPIPS was measured.
+    versions: Versions of the packages that computed the numbers.
+    """
+
+    preset: str
+    real: int
+    fake: int
+    samples_per_mask: int
+    resolution: tuple[int, int]
+    resize_filter: str
+    squashed_photos: int
+    features: str
+    features_sha256: str
+    lpips_sha256: str | None
+    versions: dict[str, str]
+
+
+class SynthesisScores(Result):
+    """Syntheses against photos.
+
+    floor_real: Photos in the two halves whose distance is the floor; null where a half would be
+        too small. A Frechet distance grows as sets shrink, so that this floor is a little high.
+    lpips_gt: Mean LPIPS to the photo; null without LPIPS' weights.
+    lpips_div: Mean LPIPS between samples of one mask; null also where there is one sample a mask.
+    lpips_div_samples: Samples of each mask that were compared.
+    unused_predictions: Files that belong to no photo.
+    """
+
+    floor_real: tuple[int, int] | None
+    lpips_gt: float | None
+    lpips_div: float | None
+    lpips_div_samples: int | None
+    unused_predictions: int
+    protocol: ProtocolRecord
+
+
+class InceptionScores(SynthesisScores):
+    """FID and KID, with the same distances between two halves of the photos."""
+
+    fid: float
+    kid: float
+    floor_fid: float | None
+    floor_kid: float | None
+
+
+class MobileNetScores(SynthesisScores):
+    """Frechet and kernel distance of MobileNetV2's features, which are neither FID nor KID."""
+
+    fd_mobilenetv2: float
+    kd_mobilenetv2: float
+    floor_fd_mobilenetv2: float | None
+    floor_kd_mobilenetv2: float | None
 
 
 class SegmentationFigures(Result):
     """One segmenter on the tested images, from one confusion matrix over all of them.
 
-    miou: nan-mean over the classes that occur; pixel_accuracy: both in [0, 1].
-    miou_without_background: that mean over the other classes; null where none is background.
-    iou_per_class: in class order; null where a class neither occurs nor is predicted.
+    miou: Mean over the classes that occur or are predicted; null, like pixel_accuracy, where no
+        pixel has a class.
+    miou_without_background: That mean over the other classes, while the background's pixels still
+        count as their errors; null where no class is background.
+    iou_per_class: In class order; null where a class neither occurs nor is predicted.
     """
 
-    miou: float
-    miou_without_background: float | None
-    pixel_accuracy: float
-    iou_per_class: list[float | None]
+    miou: Score
+    miou_without_background: Score
+    pixel_accuracy: Score
+    iou_per_class: list[Score]
 
 
 class Segmentation(Result):
     """The flow as a segmenter.
 
-    miou, miou_without_background, pixel_accuracy: with the checkpoint's default number of steps.
-    oracle_miou, oracle_pixel_accuracy: of true pseudo-masks encoded and decoded, the ceiling that
+    miou, miou_without_background, pixel_accuracy: With the checkpoint's default number of steps.
+    oracle_miou, oracle_pixel_accuracy: Of true pseudo-masks encoded and decoded, the ceiling that
         autoencoder and palette allow.
     """
 
     samples: int
     steps: int
-    miou: float
-    miou_without_background: float | None
-    pixel_accuracy: float
-    oracle_miou: float
-    oracle_pixel_accuracy: float
+    miou: Score
+    miou_without_background: Score
+    pixel_accuracy: Score
+    oracle_miou: Score
+    oracle_pixel_accuracy: Score
     by_steps: dict[int, SegmentationFigures]
 
 
@@ -53,26 +127,26 @@ class SynthesisFigures(Result):
     """The flow as a synthesizer with one number of steps.
 
     fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
-    st_lpips_to_truth: mean distance to the image that the label belongs to; lower is closer.
-    roundtrip_miou_unet, roundtrip_miou_semflow: of the synthesis, segmented again, to the label.
+    st_lpips_to_truth: Mean distance to the image that the label belongs to; lower is closer.
+    roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label.
     """
 
     fd_mobilenetv2: float
     kd_mobilenetv2: float
     st_lpips_to_truth: float
-    roundtrip_miou_unet: float
-    roundtrip_miou_semflow: float
+    roundtrip_miou_unet: Score
+    roundtrip_miou_semflow: Score
 
 
 class Synthesis(Result):
     """The flow as a synthesizer.
 
-    floor_fd_mobilenetv2, floor_kd_mobilenetv2: the same distances between two sets of real images
+    floor_fd_mobilenetv2, floor_kd_mobilenetv2: The same distances between two sets of real images
         with nothing in common, of floor_samples each.
-    diversity_st_lpips: mean distance between two syntheses of one label; higher is more diverse.
+    diversity_st_lpips: Mean distance between two syntheses of one label; higher is more diverse.
     protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
         null where they were not asked for.
-    roundtrip_miou: by the independent U-Net, with the checkpoint's default number of steps.
+    roundtrip_miou: By the independent U-Net, with the checkpoint's default number of steps.
     """
 
     samples: int
@@ -83,7 +157,7 @@ class Synthesis(Result):
     floor_fd_mobilenetv2: float
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float
-    roundtrip_miou: float
+    roundtrip_miou: Score
     protocol: InceptionScores | None
     by_steps: dict[int, SynthesisFigures]
 
@@ -91,7 +165,7 @@ class Synthesis(Result):
 class System(Result):
     """One system's figures by sampler and number of solver steps, such as "euler-25".
 
-    segmentation, synthesis: empty where a system does not go that way.
+    segmentation, synthesis: Empty where a system does not go that way.
     """
 
     segmentation: dict[str, SegmentationFigures]
@@ -122,9 +196,9 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
     """What metrics.json says by numbers of steps, as rows that `dvc plots` draws and compares.
 
     Args:
-        metrics: of an evaluation.
-        segmentation: receives rows of steps, miou and pixel_accuracy.
-        synthesis: receives rows of steps and the fields of `SynthesisFigures`.
+        metrics: Of an evaluation.
+        segmentation: Receives rows of steps, miou and pixel_accuracy.
+        synthesis: Receives rows of steps and the fields of `SynthesisFigures`.
     """
     write_json(
         segmentation,
@@ -146,7 +220,7 @@ def read_metrics(path: Path) -> Metrics:
     """Reads metrics.json.
 
     Raises:
-        UserError: it is absent or of another version.
+        UserError: It is absent or of another version.
     """
     try:
         return Metrics.model_validate(read_json(path))

@@ -1,8 +1,8 @@
-"""Which val samples are measured, against which, and how they are read."""
+"""Which samples of a split are measured, against which, and the one pass that reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,107 +12,120 @@ from tqdm import tqdm
 from semflow.core.seeds import spread
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.schema import EvaluateParams
-from semflow.shards.tar import ShardFolder, png_pixels
+from semflow.pipeline import SemFlowPipeline
+from semflow.shards.reading import ShardFolder
+from semflow.shards.tar import png_pixels
 
 
 @dataclass(frozen=True)
 class Batch:
-    """N samples of the val split.
+    """N tested samples on the device.
 
     Args:
-        items: their numbers among the samples that are measured.
+        items: Their numbers among the tested samples.
         image: (N, H, W, 3) uint8, at the size of training.
         label: (N, H, W) uint8 ids, at the size of training.
         native_labels: N labels (H', W') uint8, each as the raw data set has it.
+        others: (N, H, W, 3) uint8, real images of other samples that syntheses are compared with;
+            None where they are compared with the images of their own labels.
     """
 
     items: range
     image: Tensor
     label: Tensor
     native_labels: tuple[Tensor, ...]
+    others: Tensor | None
 
 
 @dataclass(frozen=True)
-class ValSamples:
-    """Some samples of the val split.
+class Latents:
+    """What every solve of a batch starts from.
 
     Args:
-        folder: its pixel shards.
-        positions: in them.
-        batch_size: samples of a batch; the last may have fewer.
-        team: the processes that share the batches.
+        x_0: (N, C, h, w), of the images.
+        x_1: (N, C, h, w), of the perturbed pseudo-masks.
+    """
+
+    x_0: Tensor
+    x_1: Tensor
+
+
+@dataclass(frozen=True)
+class EvaluatedSamples:
+    """Some samples of a split.
+
+    Args:
+        folder: Pixel shards of the split.
+        tested: Positions of the samples that are segmented and whose labels are synthesized.
+        others: As many positions of other samples, or None: see `Batch`.
+        batch_size: Samples of a batch; the last may have fewer.
+        team: The processes that share the batches.
     """
 
     folder: ShardFolder
-    positions: tuple[int, ...]
+    tested: tuple[int, ...]
+    others: tuple[int, ...] | None
     batch_size: int
     team: Team
 
     def __len__(self) -> int:
-        """How many samples there are."""
-        return len(self.positions)
+        """How many samples are tested."""
+        return len(self.tested)
 
     def key(self, item: int) -> str:
-        """The key of the sample with that number among these."""
-        return self.folder.key(self.positions[item])
+        """The key of the tested sample with that number."""
+        return self.folder.key(self.tested[item])
 
-    def batches(self, purpose: str) -> Iterator[Batch]:
-        """Reads this process's share in order, behind a progress bar that says what for."""
+    def batches(self) -> Iterator[Batch]:
+        """Reads this process's share in order, behind a progress bar."""
         starts = range(0, len(self), self.batch_size)
         for start in tqdm(
             [starts[number] for number in self.team.share(len(starts))],
-            desc=f"evaluate: {purpose}",
+            desc="evaluate",
             unit=" batches",
             mininterval=2,
             disable=not self.team.is_first,
         ):
-            image, label, native = (
-                [torch.tensor(png_pixels(self.folder.read(position, name))) for position in part]
-                for part in [self.positions[start : start + self.batch_size]]
-                for name in ("image.png", "label.png", "native_label.png")
+            items = range(start, min(start + self.batch_size, len(self)))
+            tested = [self.tested[item] for item in items]
+            yield Batch(
+                items,
+                torch.stack(self._read(tested, "image.png")),
+                torch.stack(self._read(tested, "label.png")),
+                tuple(self._read(tested, "native_label.png")),
+                self._others(items),
             )
-            items = range(start, start + len(image))
-            yield Batch(items, torch.stack(image), torch.stack(label), tuple(native))
 
-    def thinned(self, wanted: int) -> ValSamples:
-        """As many of them as wanted, spread evenly; all where there are not more."""
-        chosen = spread(len(self), wanted)
-        positions = tuple(self.positions[number] for number in chosen)
-        return ValSamples(self.folder, positions, self.batch_size, self.team)
+    def _others(self, items: range) -> Tensor | None:
+        if self.others is None:
+            return None
+        return torch.stack(self._read([self.others[item] for item in items], "image.png"))
 
-
-@dataclass(frozen=True)
-class Chosen:
-    """Which val samples are measured, and against which.
-
-    Args:
-        tested: segmented, and their labels synthesized.
-        reference: whose images the syntheses are compared with.
-        floor: two sets of real images with nothing in common, equal in number.
-    """
-
-    tested: ValSamples
-    reference: ValSamples
-    floor: tuple[ValSamples, ValSamples]
+    def _read(self, positions: Sequence[int], member: str) -> list[Tensor]:
+        pixels = [png_pixels(self.folder.read(position, member)) for position in positions]
+        return [torch.tensor(array, device=self.team.device) for array in pixels]
 
 
-def choose_samples(folder: ShardFolder, params: EvaluateParams, team: Team) -> Chosen:
-    """Chooses them evenly over the split.
+def choose_samples(folder: ShardFolder, params: EvaluateParams, team: Team) -> EvaluatedSamples:
+    """Chooses an even number of samples, spread evenly over the split.
 
-    With "own" references every sample is both tested and a reference, and the floor lies between
-    its halves. With "other" ones the split's samples take turns, and those two sets are the floor.
+    With "own" references all of them are tested. With "other" ones they take turns: every second
+    is tested, and compared with those between.
 
     Args:
-        folder: pixel shards of the split.
-        params: how many, and the kind of reference.
-        team: the processes that share the work.
+        folder: Pixel shards of the split.
+        params: How many, and the kind of reference.
+        team: The processes that share the work.
     """
     sets = 1 if params.reference == "own" else 2
     wanted = min(len(folder), sets * params.samples) // 2 * 2
     positions = tuple(spread(len(folder), wanted))
-    every = ValSamples(folder, positions, params.batch_size, team)
-    odd, even = (
-        ValSamples(folder, positions[first::2], params.batch_size, team) for first in (1, 0)
-    )
-    tested, reference = (every, every) if params.reference == "own" else (even, odd)
-    return Chosen(tested, reference, (even, odd))
+    if params.reference == "own":
+        return EvaluatedSamples(folder, positions, None, params.batch_size, team)
+    return EvaluatedSamples(folder, positions[::2], positions[1::2], params.batch_size, team)
+
+
+def encode_batch(pipeline: SemFlowPipeline, batch: Batch, seed: int) -> Latents:
+    """Encodes images and perturbed pseudo-masks; item i's perturbation follows from (seed, i)."""
+    noise = pipeline.draw_noise(batch.items, seed)
+    return Latents(pipeline.encode_image(batch.image), pipeline.encode_label(batch.label, noise))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from semflow.core.errors import UserError
 from semflow.params.fields import Block, Positive, Seed, StageParams
+
+LEAST_SAMPLES = 4
+"""Samples of a split that can be evaluated: two sets of real images, and a distance takes two of
+each."""
 
 Steps = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
@@ -39,8 +44,35 @@ class EvaluateParams(Block):
         description="null: none of them, and nothing in their place"
     )
 
+    @model_validator(mode="after")
+    def _fill_two_sets(self) -> Self:
+        least = LEAST_SAMPLES if self.reference == "own" else LEAST_SAMPLES // 2
+        if self.samples < least:
+            raise ValueError(
+                f"samples is {self.samples}, too few for a distance between two sets of real "
+                f"images; with {self.reference} references give {least} or more"
+            )
+        return self
+
 
 class EvaluateStage(StageParams):
     """What stage `evaluate` reads."""
 
     evaluate: EvaluateParams
+
+
+def check_enough_samples(available: int, split: str) -> None:
+    """Whether a split can be evaluated; to be asked before anything is trained or computed.
+
+    Args:
+        available: Samples that the split has.
+        split: Its name.
+
+    Raises:
+        UserError: They are too few.
+    """
+    if available < LEAST_SAMPLES:
+        raise UserError(
+            f"split {split} has {available} samples, evaluation compares two sets of 2 or more "
+            f"real images; give it {LEAST_SAMPLES} or more"
+        )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from semflow.core.errors import UserError
@@ -17,42 +15,39 @@ from semflow.core.labels import IGNORE_INDEX
 from semflow.datasets.base import UnreadableSample
 from semflow.datasets.cityscapes import TRAIN_IDS
 from semflow.datasets.files import map_ids, read_label
-from semflow.evaluation.score_matching import LabelIds, match_labels
+from semflow.evaluation.results import Result, Score
+from semflow.evaluation.score_files import LabelIds, match_labels
 from semflow.metrics.confusion import ConfusionMatrix
 
 CITYSCAPES_CLASSES = 1 + max(class_id for class_id in TRAIN_IDS.values() if class_id < IGNORE_INDEX)
 
 
-class Ignored(BaseModel):
+class Ignored(Result):
     """What did not count.
 
-    index: the class id of pixels without a class; pixels: of the truth that have it.
-    predictions: files that belong to no truth.
+    index: The class id of pixels without a class; pixels: of the truth that have it.
+    predictions: Files that belong to no truth.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: int
     pixels: int
     predictions: int
 
 
-class SegmentationScores(BaseModel):
+class SegmentationScores(Result):
     """From one confusion matrix over all images.
 
-    miou: mean over the classes that occur or are predicted; null if no pixel counted.
-    miou_without_background: the same without the background's IoU; its pixels still count as
+    miou: Mean over the classes that occur or are predicted; null if no pixel counted.
+    miou_without_background: The same without the background's IoU; its pixels still count as
         errors of the other classes. Null where no background was named.
-    pixel_accuracy: null if no pixel counted.
-    iou_per_class: in class order; null where a class neither occurs nor is predicted.
+    pixel_accuracy: Null if no pixel counted.
+    iou_per_class: In class order; null where a class neither occurs nor is predicted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    miou: float | None
-    miou_without_background: float | None
-    pixel_accuracy: float | None
-    iou_per_class: list[float | None]
+    miou: Score
+    miou_without_background: Score
+    pixel_accuracy: Score
+    iou_per_class: list[Score]
     images: int
     num_classes: int
     ignored: Ignored
@@ -63,9 +58,9 @@ class SegmentationProtocol:
     """How label PNGs are read and scored.
 
     Args:
-        num_classes: class ids are 0 .. num_classes - 1, and 255 for ignore.
-        prediction_ids, truth_ids: what the pixels mean.
-        background: the class that `miou_without_background` leaves out.
+        num_classes: Class ids are 0 .. num_classes - 1, and 255 for ignore.
+        prediction_ids, truth_ids: What the pixels mean.
+        background: The class that `miou_without_background` leaves out.
 
     Raises:
         UserError: Cityscapes' ids with other than its 19 classes, or a background that is no class.
@@ -100,7 +95,7 @@ def score_segmentation(
     and accuses no other class, as in the official evaluator.
 
     Raises:
-        UserError: files do not match, differ in size, are unreadable or hold unknown ids.
+        UserError: Files do not match, differ in size, are unreadable or hold unknown ids.
     """
     matches = match_labels(predictions, truth, protocol.prediction_ids, protocol.truth_ids)
     confusion = ConfusionMatrix(protocol.num_classes, IGNORE_INDEX)
@@ -119,24 +114,25 @@ def score_segmentation(
         ignored += int(np.count_nonzero(label == IGNORE_INDEX))
     return _scores(
         confusion,
-        protocol.background,
+        protocol,
         len(matches.pairs),
         Ignored(index=IGNORE_INDEX, pixels=ignored, predictions=len(matches.unused)),
     )
 
 
 def _scores(
-    confusion: ConfusionMatrix, background: int | None, images: int, ignored: Ignored
+    confusion: ConfusionMatrix, protocol: SegmentationProtocol, images: int, ignored: Ignored
 ) -> SegmentationScores:
+    background = protocol.background
     return SegmentationScores(
-        miou=_number(confusion.miou),
+        miou=confusion.miou,
         miou_without_background=(
-            None if background is None else _number(confusion.miou_without(background))
+            None if background is None else confusion.miou_without(background)
         ),
-        pixel_accuracy=_number(confusion.pixel_accuracy),
-        iou_per_class=[_number(value) for value in confusion.iou_per_class.tolist()],
+        pixel_accuracy=confusion.pixel_accuracy,
+        iou_per_class=confusion.iou_per_class.tolist(),
         images=images,
-        num_classes=confusion.num_classes,
+        num_classes=protocol.num_classes,
         ignored=ignored,
     )
 
@@ -150,7 +146,3 @@ def _read(path: Path, ids: LabelIds, num_classes: int) -> NDArray[np.uint8]:
             f"cannot score {path} as {ids} ids of {num_classes} classes: {reason}; mend the file, "
             "or say which ids it holds"
         ) from None
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

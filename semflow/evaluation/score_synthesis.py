@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from semflow import __version__
@@ -18,17 +18,25 @@ from semflow.evaluation.presets import (
     DIVERSITY_SAMPLES,
     RESIZE_FILTER,
     Preset,
-    ProtocolRecord,
     choose_samples,
     count_samples,
-    lpips_div,
-    lpips_gt,
     resolution_of,
 )
-from semflow.evaluation.score_images import batches_at, read_at, size_of
-from semflow.evaluation.score_matching import SampleMatches, match_samples
-from semflow.evaluation.score_results import InceptionScores, MobileNetScores, SynthesisScores
-from semflow.metrics.features import FeatureName, FeatureNetwork, FeatureSet
+from semflow.evaluation.results import (
+    InceptionScores,
+    MobileNetScores,
+    ProtocolRecord,
+    SynthesisScores,
+)
+from semflow.evaluation.score_files import (
+    SampleMatches,
+    batches_at,
+    match_samples,
+    read_at,
+    size_of,
+)
+from semflow.metrics.distribution import distances
+from semflow.metrics.features import FeatureName, FeatureNetwork
 from semflow.metrics.lpips_alexnet import SMALLEST_SIDE
 
 PACKAGES = ("torch", "torch-fidelity", "lpips", "pillow")
@@ -47,8 +55,8 @@ class PerceptualNetwork:
     """LPIPS.
 
     Args:
-        network: two (N, 3, H, W) in [-1, 1] -> (N,).
-        sha256: of its weight file.
+        network: Two (N, 3, H, W) in [-1, 1] -> (N,).
+        sha256: Of its weight file.
     """
 
     network: nn.Module
@@ -72,14 +80,14 @@ def score_synthesis(
 
     Args:
         predictions: `<stem>.png` or `.jpg`, or `<stem>.<k>.png` for sample k.
-        truth: photos.
-        preset: a protocol of the field.
-        features: what the distances are named after.
-        perceptual: for the LPIPS figures; None leaves them out.
-        device: where both networks are.
+        truth: Photos.
+        preset: A protocol of the field.
+        features: What the distances are named after.
+        perceptual: For the LPIPS figures; None leaves them out.
+        device: Where both networks are.
 
     Raises:
-        UserError: files do not match, are too few for the preset, unreadable, or of several sizes.
+        UserError: Files do not match, are too few for the preset, unreadable, or of several sizes.
     """
     matches = match_samples(predictions, truth)
     _check_counts(preset, matches)
@@ -98,10 +106,54 @@ def score_synthesis(
         "syntheses": chosen,
     }
     sets = (
-        FeatureSet.of(features.network, batches_at(paths, resolution, purpose), device)
+        _features(features.network, paths, resolution, purpose, device)
         for purpose, paths in groups.items()
     )
     return _named(features.name, common, *sets)
+
+
+@torch.no_grad()
+def lpips_gt(perceptual: nn.Module, syntheses: Tensor, photos: Tensor) -> Tensor:
+    """LPIPS of each synthesis to the photo that its mask belongs to; lower is better.
+
+    What BBDM, SC-GAN and SemFlow report, as the mean over all masks.
+
+    Args:
+        perceptual: Two (N, 3, H, W) in [-1, 1] -> (N,).
+        syntheses, photos: (N, 3, H, W) uint8.
+
+    Returns:
+        (N,) float32.
+    """
+    found: Tensor = perceptual(_unit_range(syntheses), _unit_range(photos))
+    return found
+
+
+@torch.no_grad()
+def lpips_div(perceptual: nn.Module, samples: Tensor) -> float:
+    """Mean LPIPS over all pairs of samples of one mask; higher is more diverse.
+
+    What SDM and SCDM report, as the mean over masks, with DIVERSITY_SAMPLES samples of each.
+
+    Args:
+        perceptual: Two (N, 3, H, W) in [-1, 1] -> (N,).
+        samples: (K, 3, H, W) uint8, K >= 2.
+
+    Raises:
+        ValueError: There is no pair.
+    """
+    if len(samples) < 2:
+        raise ValueError(f"{len(samples)} samples make no pair; give at least 2 of one mask")
+    images = _unit_range(samples)
+    found = [
+        perceptual(images[i : i + 1].expand_as(images[i + 1 :]), images[i + 1 :])
+        for i in range(len(images) - 1)
+    ]
+    return float(torch.cat(found).mean())
+
+
+def _unit_range(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
 
 
 def _record(
@@ -127,22 +179,30 @@ def _record(
     )
 
 
+@torch.no_grad()
+def _features(
+    network: nn.Module,
+    paths: Sequence[Path],
+    resolution: Resolution,
+    purpose: str,
+    device: torch.device,
+) -> Tensor:
+    batches = batches_at(paths, resolution, purpose)
+    return torch.cat([network(batch.to(device)).cpu() for batch in batches])
+
+
 def _named(
-    name: FeatureName,
-    common: Mapping[str, object],
-    even: FeatureSet,
-    odd: FeatureSet,
-    fake: FeatureSet,
+    name: FeatureName, common: Mapping[str, object], even: Tensor, odd: Tensor, fake: Tensor
 ) -> SynthesisScores:
     halves = (len(even), len(odd))
     large_enough = min(halves) >= 2
     kind, *names = _NAMES[name]
-    distances = zip(names, fake.distances(even + odd), strict=True)
-    floors = zip(names, even.distances(odd) if large_enough else (None, None), strict=True)
+    found = zip(names, distances(fake, torch.cat([even, odd])), strict=True)
+    floors = zip(names, distances(even, odd) if large_enough else (None, None), strict=True)
     return kind.model_validate(
         {
             **common,
-            **dict(distances),
+            **dict(found),
             **{f"floor_{distance}": value for distance, value in floors},
             "floor_real": halves if large_enough else None,
         }

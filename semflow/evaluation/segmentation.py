@@ -1,24 +1,24 @@
-"""Segmenters over val samples: the flow, its baselines and the oracle, by one protocol."""
+"""Segmenters over a split: the flow, its baselines and the oracle, by one protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semflow.evaluation.results import Segmentation, SegmentationFigures
-from semflow.evaluation.samples import Batch, ValSamples
-from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.samples import Batch, Latents
 from semflow.metrics.confusion import ConfusionMatrix
 from semflow.pipeline import SemFlowPipeline
 
-Score = Callable[[Tensor], Tensor]
-"""Pixels (N, H, W, 3) uint8 -> scores (N, K, H, W); the class with the highest is predicted."""
+Segmenter = Callable[[Batch, Latents], Tensor]
+"""A batch -> scores (N, K, H, W) at the size of training; the highest one's class is predicted."""
 
-Answer = Callable[[Batch], Tensor]
-"""The scores of a batch, at the size of training."""
+ORACLE = "oracle"
+"""Name of the segmenter that knows the label: the ceiling that the size of training, the
+autoencoder and the palette allow."""
 
 
 def nearest_labels(scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -40,77 +40,96 @@ UPSAMPLING = {"nearest": nearest_labels, "bilinear": bilinear_scores}
 """The functions by their names in params.yaml."""
 
 
-def count_pixels(
-    answer: Answer, tested: ValSamples, params: EvaluateParams, num_classes: int, purpose: str
-) -> ConfusionMatrix:
-    """Counts every pixel of the native labels in one matrix.
+class SegmentationCounts:
+    """Every pixel of the native labels, counted in one confusion matrix for each segmenter.
 
     Args:
-        answer: of the segmenter.
-        tested: what is segmented.
-        params: how its answers are brought to the native size.
+        segmenters: By name.
         num_classes: K.
-        purpose: for the progress bar.
+        upsampling: How scores are brought to the native size; a key of UPSAMPLING.
+        device: Where batches are.
     """
-    upsample = UPSAMPLING[params.upsampling]
-    confusion = ConfusionMatrix(num_classes)
-    for batch in tested.batches(purpose):
-        for scores, label in zip(answer(batch), batch.native_labels, strict=True):
-            prediction = upsample(scores, (label.shape[0], label.shape[1])).cpu()
-            confusion.update(prediction[None], label[None])
-    return tested.team.total(confusion)
+
+    def __init__(
+        self,
+        segmenters: Mapping[str, Segmenter],
+        num_classes: int,
+        upsampling: str,
+        device: torch.device,
+    ) -> None:
+        self._segmenters = segmenters
+        self._upsample = UPSAMPLING[upsampling]
+        self._counts = {name: ConfusionMatrix(num_classes).to(device) for name in segmenters}
+
+    def update(self, batch: Batch, latents: Latents) -> None:
+        """Segments and counts a batch."""
+        labels = batch.native_labels
+        truth = torch.cat([label.flatten() for label in labels])
+        for name, segment in self._segmenters.items():
+            answers = zip(segment(batch, latents), labels, strict=True)
+            predictions = [
+                self._upsample(scores, (label.shape[0], label.shape[1])).flatten()
+                for scores, label in answers
+            ]
+            self._counts[name].update(torch.cat(predictions), truth)
+
+    def compute(self, background: int | None) -> dict[str, SegmentationFigures]:
+        """The figures of each segmenter, from the counts of all processes.
+
+        Args:
+            background: The class that some protocols leave out of the mean, if there is one.
+        """
+        return {name: figures_of(counts, background) for name, counts in self._counts.items()}
 
 
-def segmenting(confusion: ConfusionMatrix, background: int | None) -> SegmentationFigures:
+def figures_of(counts: ConfusionMatrix, background: int | None) -> SegmentationFigures:
     """What a confusion matrix says."""
     return SegmentationFigures(
-        miou=confusion.miou,
-        miou_without_background=None if background is None else confusion.miou_without(background),
-        pixel_accuracy=confusion.pixel_accuracy,
-        iou_per_class=[None if torch.isnan(v) else float(v) for v in confusion.iou_per_class],
+        miou=counts.miou,
+        miou_without_background=None if background is None else counts.miou_without(background),
+        pixel_accuracy=counts.pixel_accuracy,
+        iou_per_class=counts.iou_per_class.tolist(),
     )
 
 
-def measure_segmentation(
-    pipeline: SemFlowPipeline, tested: ValSamples, params: EvaluateParams, background: int | None
-) -> Segmentation:
-    """The flow by numbers of steps, and the oracle: true pseudo-masks, encoded and decoded.
+def flow_segmenter(pipeline: SemFlowPipeline, num_steps: int) -> Segmenter:
+    """The checkpoint with a number of solver steps."""
+    return lambda _batch, latents: pipeline.class_scores(pipeline.to_mask(latents.x_0, num_steps))
 
-    The oracle is the ceiling that the size of training, the autoencoder and the palette allow.
+
+def oracle_segmenter(pipeline: SemFlowPipeline) -> Segmenter:
+    """The true pseudo-masks, encoded and decoded."""
+    return lambda batch, _latents: pipeline.class_scores(pipeline.encode_label(batch.label, None))
+
+
+def sampler_key(pipeline: SemFlowPipeline, num_steps: int) -> str:
+    """The checkpoint's default solver with a number of steps, such as "euler-25"."""
+    return f"{pipeline.config.solver}-{num_steps}"
+
+
+def segmentation_results(
+    pipeline: SemFlowPipeline,
+    figures: Mapping[str, SegmentationFigures],
+    numbers: Iterable[int],
+    samples: int,
+) -> Segmentation:
+    """The flow as a segmenter, with the default number of steps and with others.
 
     Args:
-        pipeline: the checkpoint, on its device.
-        tested: what is segmented.
-        params: the numbers of steps.
-        background: the class that some protocols leave out of the mean, if there is one.
+        pipeline: The checkpoint.
+        figures: Of the oracle, and of the flow by `sampler_key`.
+        numbers: Numbers of steps, the default among them.
+        samples: How many were segmented.
     """
-    num_classes = pipeline.palette.num_classes
-
-    def measured(num_steps: int) -> SegmentationFigures:
-        """With one number of steps."""
-
-        def answer(batch: Batch) -> Tensor:
-            """The flow's own."""
-            return pipeline.score_batch(batch.image.to(pipeline.device), num_steps)
-
-        purpose = f"segment, {num_steps} steps"
-        return segmenting(count_pixels(answer, tested, params, num_classes, purpose), background)
-
-    def answer_true_mask(batch: Batch) -> Tensor:
-        """What is left of the true label."""
-        masks = torch.from_numpy(pipeline.palette.colorize(batch.label.numpy()))
-        return pipeline.score_pseudo_masks(masks.to(pipeline.device))
-
-    oracle = count_pixels(answer_true_mask, tested, params, num_classes, "oracle")
-    by_steps = {num_steps: measured(num_steps) for num_steps in params.segmentation_steps}
+    by_steps = {num_steps: figures[sampler_key(pipeline, num_steps)] for num_steps in numbers}
     default = by_steps[pipeline.config.segment_steps]
     return Segmentation(
-        samples=len(tested),
+        samples=samples,
         steps=pipeline.config.segment_steps,
         miou=default.miou,
         miou_without_background=default.miou_without_background,
         pixel_accuracy=default.pixel_accuracy,
-        oracle_miou=oracle.miou,
-        oracle_pixel_accuracy=oracle.pixel_accuracy,
+        oracle_miou=figures[ORACLE].miou,
+        oracle_pixel_accuracy=figures[ORACLE].pixel_accuracy,
         by_steps=by_steps,
     )

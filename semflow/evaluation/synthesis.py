@@ -1,147 +1,272 @@
-"""Synthesis over val samples: distances to real images, round trips and diversity."""
+"""Synthesis over a split: distances to real images, round trips and diversity."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from semflow.evaluation.results import Synthesis, SynthesisFigures
-from semflow.evaluation.samples import Chosen, ValSamples
+from semflow.core.seeds import spread
+from semflow.evaluation.ranks import Team
+from semflow.evaluation.results import InceptionScores, Synthesis, SynthesisFigures
+from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
-from semflow.evaluation.score_results import InceptionScores
-from semflow.evaluation.segmentation import Score
 from semflow.metrics.confusion import ConfusionMatrix
-from semflow.metrics.features import FeatureSet
+from semflow.metrics.distribution import distances
+from semflow.metrics.features import PerceptualDistance, distances_to_truth, in_chunks
 from semflow.networks.encoding import to_unit_range
 from semflow.pipeline import SemFlowPipeline
-from semflow.pseudo_masks.noise import draw_noise
 
 
 @dataclass(frozen=True)
 class Judges:
-    """The fixed networks that synthesized images are judged by.
+    """The fixed networks that synthesized images are judged by, on the device.
 
     Args:
         features: (N, 3, H, W) uint8 -> (N, D).
-        perceptual: two (N, 3, H, W) in [-1, 1] -> (N,).
-        unet: the independent segmenter for the round trip.
+        perceptual: ST-LPIPS.
+        unet: The independent segmenter for the round trip: image latents -> scores (N, K, H, W).
     """
 
     features: nn.Module
-    perceptual: nn.Module
-    unet: Score
+    perceptual: PerceptualDistance
+    unet: Callable[[Tensor], Tensor]
 
 
-def measure_synthesis(
-    pipeline: SemFlowPipeline,
-    judges: Judges,
-    chosen: Chosen,
-    params: EvaluateParams,
-    protocol: InceptionScores | None,
-) -> Synthesis:
-    """The flow by numbers of steps, the real/real floor and the diversity of its syntheses.
+@dataclass(frozen=True)
+class RealSets:
+    """Features (N, D) of real images.
 
     Args:
-        pipeline: the checkpoint, on its device.
-        judges: what syntheses are judged by.
-        chosen: whose labels are synthesized, and what they are compared with.
-        params: the numbers of steps, seeds and labels.
-        protocol: the field's distances, where they were asked for.
+        reference: What syntheses are compared with.
+        floor: Two sets with nothing in common, whose distance no synthesis is expected to beat.
     """
-    tested = chosen.tested
-    floor = [real_features(judges, samples) for samples in chosen.floor]
-    # The second half of the floor is the reference where references are others.
-    same = chosen.reference.positions == chosen.floor[1].positions
-    real = floor[1] if same else real_features(judges, chosen.reference)
-    by_steps = {
-        num_steps: _synthesizing(pipeline, judges, tested, real, num_steps, params.seed)
-        for num_steps in params.synthesis_steps
-    }
-    floor_frechet, floor_kernel = floor[0].distances(floor[1])
-    height, width = pipeline.config.image_size
-    return Synthesis(
-        samples=len(tested),
-        steps=pipeline.config.synthesize_steps,
-        reference_samples=len(chosen.reference),
-        floor_samples=len(chosen.floor[0]),
-        resolution=(height, width),
-        floor_fd_mobilenetv2=floor_frechet,
-        floor_kd_mobilenetv2=floor_kernel,
-        diversity_st_lpips=_diversity(pipeline, judges, tested, params),
-        roundtrip_miou=by_steps[pipeline.config.synthesize_steps].roundtrip_miou_unet,
-        protocol=protocol,
-        by_steps=by_steps,
-    )
+
+    reference: Tensor
+    floor: tuple[Tensor, Tensor]
 
 
-def real_features(judges: Judges, samples: ValSamples) -> FeatureSet:
-    """Features of the samples' own images."""
-    found = [
-        judges.features(batch.image.permute(0, 3, 1, 2))
-        for batch in samples.batches("real features")
-    ]
-    return FeatureSet.from_vectors(torch.cat(samples.team.in_order(found)))
+class RealFeatures:
+    """Features of the tested images and of those of other samples, each image once.
+
+    Args:
+        judges: Whose features.
+        team: The processes that share the batches.
+    """
+
+    def __init__(self, judges: Judges, team: Team) -> None:
+        self._judges, self._team = judges, team
+        self._tested: list[Tensor] = []
+        self._others: list[Tensor] = []
+
+    def update(self, batch: Batch) -> None:
+        """Passes a batch's real images through the feature network."""
+        self._tested.append(_features(self._judges, batch.image))
+        if batch.others is not None:
+            self._others.append(_features(self._judges, batch.others))
+
+    def compute(self) -> RealSets:
+        """All features; where there are no other samples, the floor lies between two halves."""
+        tested = torch.cat(self._team.in_order(self._tested))
+        others = self._team.in_order(self._others)
+        if not others:
+            return RealSets(tested, (tested[::2], tested[1::2]))
+        return RealSets(torch.cat(others), (tested, torch.cat(others)))
 
 
-def _synthesizing(
-    pipeline: SemFlowPipeline,
-    judges: Judges,
-    tested: ValSamples,
-    real: FeatureSet,
-    num_steps: int,
-    seed: int,
-) -> SynthesisFigures:
-    features, distances = [], []
-    by_unet = ConfusionMatrix(pipeline.palette.num_classes)
-    by_itself = ConfusionMatrix(pipeline.palette.num_classes)
-    for batch in tested.batches(f"synthesize, {num_steps} steps"):
-        made = synthesize(pipeline, batch.label, batch.items, seed, num_steps)
-        features.append(judges.features(made.permute(0, 3, 1, 2).cpu()))
-        distances.append(judges.perceptual(to_unit_range(made.cpu()), to_unit_range(batch.image)))
-        by_unet.update(judges.unet(made).argmax(dim=1).cpu(), batch.label)
-        by_itself.update(pipeline.segment_batch(made).cpu(), batch.label)
-    team = tested.team
-    vectors = torch.cat(team.in_order(features))
-    frechet, kernel = FeatureSet.from_vectors(vectors).distances(real)
-    return SynthesisFigures(
-        fd_mobilenetv2=frechet,
-        kd_mobilenetv2=kernel,
-        st_lpips_to_truth=float(torch.cat(team.in_order(distances)).mean()),
-        roundtrip_miou_unet=team.total(by_unet).miou,
-        roundtrip_miou_semflow=team.total(by_itself).miou,
-    )
+class Syntheses:
+    """What is measured of the syntheses with one number of solver steps.
+
+    Args:
+        pipeline: The checkpoint, on its device.
+        judges: What syntheses are judged by.
+        team: The processes that share the batches.
+    """
+
+    def __init__(self, pipeline: SemFlowPipeline, judges: Judges, team: Team) -> None:
+        self._pipeline, self._judges, self._team = pipeline, judges, team
+        self._features: list[Tensor] = []
+        self._to_truth: list[Tensor] = []
+        num_classes = pipeline.palette.num_classes
+        self._by_unet = ConfusionMatrix(num_classes).to(team.device)
+        self._by_itself = ConfusionMatrix(num_classes).to(team.device)
+
+    def update(self, batch: Batch, made: Tensor, to_truth: Tensor) -> None:
+        """Judges a batch's syntheses.
+
+        Args:
+            batch: Whose labels were synthesized.
+            made: (N, H, W, 3) uint8.
+            to_truth: (N,), their perceptual distance to the labels' own images.
+        """
+        self._features.append(_features(self._judges, made))
+        self._to_truth.append(to_truth)
+        x_0 = self._pipeline.encode_image(made)
+        self._by_unet.update(self._judges.unet(x_0).argmax(dim=1), batch.label)
+        scores = self._pipeline.class_scores(self._pipeline.to_mask(x_0))
+        self._by_itself.update(scores.argmax(dim=1), batch.label)
+
+    def compute(self, reference: Tensor) -> SynthesisFigures:
+        """The figures, from what all processes found.
+
+        Args:
+            reference: Features (N, D) of real images.
+        """
+        made = torch.cat(self._team.in_order(self._features))
+        frechet, kernel = distances(made, reference)
+        return SynthesisFigures(
+            fd_mobilenetv2=frechet,
+            kd_mobilenetv2=kernel,
+            st_lpips_to_truth=_mean(self._team.in_order(self._to_truth)),
+            roundtrip_miou_unet=self._by_unet.miou,
+            roundtrip_miou_semflow=self._by_itself.miou,
+        )
 
 
-def _diversity(
-    pipeline: SemFlowPipeline, judges: Judges, tested: ValSamples, params: EvaluateParams
-) -> float:
-    """Mean ST-LPIPS between neighbouring samples of one label: 0 where a seed changes nothing."""
-    distances = []
-    for batch in tested.thinned(params.diversity_labels).batches("diversity"):
+class Diversity:
+    """Mean ST-LPIPS between neighbouring samples of one label: 0 where a seed changes nothing.
+
+    Args:
+        pipeline: The checkpoint, on its device; its default number of steps is taken.
+        judges: Whose perceptual distance.
+        params: How many labels, spread evenly over the tested ones, and how many samples of each.
+        tested: How many labels there are.
+        team: The processes that share the batches.
+    """
+
+    def __init__(
+        self,
+        pipeline: SemFlowPipeline,
+        judges: Judges,
+        params: EvaluateParams,
+        tested: int,
+        team: Team,
+    ) -> None:
+        self._pipeline, self._judges, self._team = pipeline, judges, team
+        self._seeds = range(params.diversity_samples)
+        chosen = spread(tested, params.diversity_labels)
+        self._numbers = {item: number for number, item in enumerate(chosen)}
+        self._between: list[Tensor] = []
+
+    def update(self, batch: Batch) -> None:
+        """Synthesizes the chosen labels of a batch with every seed."""
+        rows = [row for row, item in enumerate(batch.items) if item in self._numbers]
+        if not rows:
+            # Every batch has its place in the order of batches.
+            self._between.append(torch.empty(0))
+            return
+        numbers = [self._numbers[batch.items[row]] for row in rows]
+        perceptual = self._judges.perceptual
         samples = [
-            to_unit_range(synthesize(pipeline, batch.label, batch.items, seed, None).cpu())
-            for seed in range(params.diversity_samples)
+            perceptual.features(
+                to_unit_range(synthesize(self._pipeline, batch.label[rows], numbers, seed))
+            )
+            for seed in self._seeds
         ]
-        pairs = [judges.perceptual(a, b) for a, b in pairwise(samples)]
-        distances.append(torch.cat(pairs))
-    return float(torch.cat(tested.team.in_order(distances)).mean())
+        between = [perceptual.distance(one, other) for one, other in pairwise(samples)]
+        self._between.append(torch.cat(between))
+
+    def compute(self) -> float:
+        """The mean over labels and pairs, from what all processes found."""
+        return _mean(self._team.in_order(self._between))
 
 
-def synthesize(
-    pipeline: SemFlowPipeline, label: Tensor, items: range, seed: int, num_steps: int | None
-) -> Tensor:
-    """Labels (N, H, W) uint8 -> images (N, H, W, 3) uint8.
+class SynthesisMeasure:
+    """The flow by numbers of steps, the floor between real images, and diversity.
 
     Args:
-        pipeline: the checkpoint.
-        label: ids at the size of training.
-        items: numbers of the samples, which their noise follows from.
-        seed: of the noise.
-        num_steps: solver steps; the checkpoint's default where None.
+        pipeline: The checkpoint, on its device.
+        judges: What syntheses are judged by.
+        params: Numbers of steps, to which the checkpoint's own is added; and the diversity.
+        tested: How many labels there are.
+        team: The processes that share the batches.
     """
-    masks = torch.from_numpy(pipeline.palette.colorize(label.numpy())).to(pipeline.device)
-    noise = draw_noise(items, label.shape[1:], seed, pipeline.palette.grain).to(pipeline.device)
-    return pipeline.synthesize_batch(masks, noise, num_steps)
+
+    def __init__(
+        self,
+        pipeline: SemFlowPipeline,
+        judges: Judges,
+        params: EvaluateParams,
+        tested: int,
+        team: Team,
+    ) -> None:
+        self._pipeline, self._judges, self._tested = pipeline, judges, tested
+        steps = sorted({*params.synthesis_steps, pipeline.config.synthesize_steps})
+        self._by_steps = {number: Syntheses(pipeline, judges, team) for number in steps}
+        self._real = RealFeatures(judges, team)
+        self._diversity = Diversity(pipeline, judges, params, tested, team)
+
+    def update(self, batch: Batch, latents: Latents) -> dict[int, Tensor]:
+        """Synthesizes a batch's labels and judges the images.
+
+        Returns:
+            The images (N, H, W, 3) uint8 by number of steps.
+        """
+        made = {
+            num_steps: self._pipeline.decode_pixels(self._pipeline.to_image(latents.x_1, num_steps))
+            for num_steps in self._by_steps
+        }
+        to_truth = distances_to_truth(
+            self._judges.perceptual,
+            {num_steps: to_unit_range(images) for num_steps, images in made.items()},
+            to_unit_range(batch.image),
+        )
+        for num_steps, syntheses in self._by_steps.items():
+            syntheses.update(batch, made[num_steps], to_truth[num_steps])
+        self._real.update(batch)
+        self._diversity.update(batch)
+        return made
+
+    def compute(self, protocol: InceptionScores | None) -> Synthesis:
+        """The results, from what all processes found.
+
+        Args:
+            protocol: The field's distances, where they were asked for.
+        """
+        real, config = self._real.compute(), self._pipeline.config
+        by_steps = {
+            num_steps: syntheses.compute(real.reference)
+            for num_steps, syntheses in self._by_steps.items()
+        }
+        floor_frechet, floor_kernel = distances(*real.floor)
+        height, width = config.image_size
+        return Synthesis(
+            samples=self._tested,
+            steps=config.synthesize_steps,
+            reference_samples=len(real.reference),
+            resolution=(height, width),
+            floor_samples=len(real.floor[0]),
+            floor_fd_mobilenetv2=floor_frechet,
+            floor_kd_mobilenetv2=floor_kernel,
+            diversity_st_lpips=self._diversity.compute(),
+            roundtrip_miou=by_steps[config.synthesize_steps].roundtrip_miou_unet,
+            protocol=protocol,
+            by_steps=by_steps,
+        )
+
+
+def synthesize(pipeline: SemFlowPipeline, label: Tensor, items: Sequence[int], seed: int) -> Tensor:
+    """Labels -> images with the checkpoint's default number of steps.
+
+    Args:
+        pipeline: The checkpoint.
+        label: (N, H, W) uint8 ids at the size of training, on its device.
+        items: N numbers; the perturbation of item i follows from (seed, i).
+        seed: Base seed shared by all items.
+
+    Returns:
+        (N, H, W, 3) uint8.
+    """
+    x_1 = pipeline.encode_label(label, pipeline.draw_noise(items, seed))
+    return pipeline.decode_pixels(pipeline.to_image(x_1))
+
+
+def _features(judges: Judges, pixels: Tensor) -> Tensor:
+    return in_chunks(judges.features, pixels.permute(0, 3, 1, 2))
+
+
+def _mean(parts: list[Tensor]) -> float:
+    return float(torch.cat(parts).double().mean())

@@ -1,88 +1,81 @@
 """Segmentation scores from one confusion matrix over a whole split."""
 
-from typing import Self
+from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from semflow.core.labels import IGNORE_INDEX
 
 
-class ConfusionMatrix:
+class ConfusionMatrix(MulticlassConfusionMatrix):
     """Pixel counts by (label, prediction), added up over every image of a data set.
 
+    torchmetrics counts and adds up the counts of all processes of a launch. One more column takes
+    the predictions that are no class, which torchmetrics counts for another label or fails on: here
+    they are wrong for the class of their label and accuse no other class.
+
     mIoU is a ratio of sums over the data set, as in mmsegmentation and the Cityscapes evaluator;
-    it is not a mean over images. States add, so that shards and processes can count apart.
+    it is not a mean over images. Reading a score is collective: all processes of a launch do it
+    together.
+
+    Args:
+        num_classes: K.
+        ignore_index: Label of the pixels that are left out.
+
+    Raises:
+        ValueError: There is no class, or `ignore_index` is one, for then its IoU would have no
+            agreed meaning.
     """
 
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
-        """Start from zero counts.
-
-        Labels equal to `ignore_index` are left out. Raises ValueError if there is no class, or if
-        `ignore_index` is itself a class, for then its IoU would have no agreed meaning.
-        """
+    def __init__(self, num_classes: int, ignore_index: int = IGNORE_INDEX) -> None:
         if num_classes < 1:
             raise ValueError(f"num_classes is {num_classes}; give at least 1")
         if 0 <= ignore_index < num_classes:
             raise ValueError(
                 f"ignore_index {ignore_index} is one of {num_classes} classes; choose one outside"
             )
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self._matrix = torch.zeros(num_classes, num_classes + 1, dtype=torch.int64)
-
-    @property
-    def matrix(self) -> Tensor:
-        """Pixel counts, (num_classes, num_classes + 1) int64 on the CPU; a copy.
-
-        Rows are labels, columns are predictions; the last column counts predictions that are no
-        class at all.
-        """
-        return self._matrix.clone()
+        # Its own check looks for the distinct values of every batch, and costs more than counting.
+        super().__init__(num_classes + 1, ignore_index=ignore_index, validate_args=False)
+        self.no_class = num_classes
 
     def update(self, prediction: Tensor, label: Tensor) -> None:
-        """Count a batch.
+        """Counts the pixels of some images.
 
-        Both are (N, H, W) of any integer dtype on one device. A prediction outside
-        0..num_classes-1 is wrong for the class of its label. Raises ValueError on other shapes or
-        dtypes, and on a label that is neither a class nor `ignore_index`.
+        Args:
+            prediction: Class ids of any integer dtype; others than 0 .. K - 1 are no class.
+            label: Of the same shape, on the same device; class ids and `ignore_index`.
+
+        Raises:
+            ValueError: On other shapes or dtypes, or an unknown label; then nothing is counted.
         """
         _check_maps(prediction, label)
-        counted = label != self.ignore_index
-        truth = label[counted].long()
-        guess = prediction[counted].long()
-        stray = truth[(truth < 0) | (truth >= self.num_classes)]
+        stray = label[((label < 0) | (label >= self.no_class)) & (label != self.ignore_index)]
         if stray.numel():
             raise ValueError(
-                f"label {int(stray[0])} is outside 0..{self.num_classes - 1} and is not "
+                f"label {int(stray[0])} is outside 0..{self.no_class - 1} and is not "
                 f"ignore_index {self.ignore_index}; map the labels first"
             )
-        columns = self.num_classes + 1
-        guess = torch.where((guess < 0) | (guess >= self.num_classes), self.num_classes, guess)
-        counts = torch.bincount(truth * columns + guess, minlength=self._matrix.numel())
-        self._matrix += counts.view_as(self._matrix).cpu()
+        known = (prediction >= 0) & (prediction < self.no_class)
+        super().update(torch.where(known, prediction.long(), self.no_class), label)
 
-    def __add__(self, other: Self) -> Self:
-        """Counts of both; neither operand changes. Raises ValueError if their settings differ."""
-        mine = (self.num_classes, self.ignore_index)
-        others = (other.num_classes, other.ignore_index)
-        if mine != others:
-            raise ValueError(
-                f"cannot add counts with (num_classes, ignore_index) {mine} and {others}; "
-                "count both with the same settings"
-            )
-        total = type(self)(self.num_classes, self.ignore_index)
-        total._matrix = self._matrix + other._matrix
-        return total
+    @property
+    def counts(self) -> Tensor:
+        """Pixels by label and prediction, (K, K + 1) int64; the last column is no class."""
+        return self.compute()[: self.no_class]
 
     @property
     def iou_per_class(self) -> Tensor:
-        """Intersection over union in 0..1, (num_classes,) float64.
+        """Intersection over union in 0..1, (K,) float64; nan where a class never occurs.
 
-        It is nan for a class that neither occurs in the labels nor is predicted.
+        torchmetrics' Jaccard index has no such mark: its score of a class that is neither labelled
+        nor predicted is 0, as of one that is always missed.
         """
-        hits = self._matrix.diagonal().double()
-        labelled = self._matrix.sum(dim=1)
-        predicted = self._matrix[:, : self.num_classes].sum(dim=0)
-        return hits / (labelled + predicted - hits)
+        counts = self.counts
+        hits = counts.diagonal().double()
+        union = counts.sum(dim=1) + counts[:, : self.no_class].sum(dim=0) - hits
+        return hits / union
 
     @property
     def miou(self) -> float:
@@ -91,25 +84,22 @@ class ConfusionMatrix:
 
     def miou_without(self, class_id: int) -> float:
         """The same mean over the other classes; the pixels of this one still count as errors."""
-        others = torch.arange(self.num_classes) != class_id
-        return float(self.iou_per_class[others].nanmean())
+        iou = self.iou_per_class
+        others = torch.arange(len(iou), device=iou.device) != class_id
+        return float(iou[others].nanmean())
 
     @property
     def pixel_accuracy(self) -> float:
         """Fraction in 0..1 of the counted pixels that are right; nan if none was counted."""
-        return float(self._matrix.diagonal().sum().double() / self._matrix.sum())
-
-    @property
-    def pixels_per_class(self) -> Tensor:
-        """Counted pixels by label, (num_classes,) int64."""
-        return self._matrix.sum(dim=1)
+        counts = self.counts
+        return float(counts.diagonal().sum().double() / counts.sum())
 
 
 def _check_maps(prediction: Tensor, label: Tensor) -> None:
-    if prediction.ndim != 3 or prediction.shape != label.shape:
+    if prediction.shape != label.shape:
         raise ValueError(
-            f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} must both be "
-            "(N, H, W); reduce scores with argmax and resize first"
+            f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} must have one "
+            "shape; reduce scores with argmax and resize first"
         )
     for name, value in (("prediction", prediction), ("label", label)):
         if value.is_floating_point() or value.is_complex():

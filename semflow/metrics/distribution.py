@@ -1,127 +1,83 @@
 """Distances between two sets of image features: Frechet (as in FID) and kernel (as in KID)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Self
 
 import torch
 from torch import Tensor
 
 # 1024 rows of 1280 float64 features are 10 MB, and so is one 1024 x 1024 block of the kernel.
 _BLOCK_ROWS = 1024
+# Triangles are merged block by block; larger blocks repeat less of that work.
+_TRIANGLE_ROWS = 8192
 
 
-class FeatureMoments:
-    """Count, sum and sum of outer products of feature vectors, on the CPU in float64.
-
-    States add, so that shards and processes can count apart.
-    """
-
-    def __init__(self, dimensions: int) -> None:
-        """Start empty, for feature vectors of length `dimensions` (at least 1, else ValueError)."""
-        if dimensions < 1:
-            raise ValueError(f"dimensions is {dimensions}; give the length of a feature vector")
-        self.dimensions = dimensions
-        self.count = 0
-        self.sum = torch.zeros(dimensions, dtype=torch.float64)
-        self.outer = torch.zeros(dimensions, dimensions, dtype=torch.float64)
-
-    def update(self, features: Tensor) -> None:
-        """Add a batch, (N, dimensions) of any float dtype and device.
-
-        Raises ValueError on another shape and on nan or infinite values.
-        """
-        _check_features("features", features, self.dimensions)
-        batch = features.detach().to("cpu", torch.float64)
-        self.count += len(batch)
-        self.sum += batch.sum(dim=0)
-        self.outer += batch.T @ batch
-
-    def __add__(self, other: Self) -> Self:
-        """Moments of both sets; neither operand changes. Raises ValueError if lengths differ."""
-        if self.dimensions != other.dimensions:
-            raise ValueError(
-                f"cannot add moments of {self.dimensions} and {other.dimensions} dimensions; "
-                "take both from one feature network"
-            )
-        total = type(self)(self.dimensions)
-        total.count = self.count + other.count
-        total.sum = self.sum + other.sum
-        total.outer = self.outer + other.outer
-        return total
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean vector, (dimensions,) float64. Raises ValueError if nothing was added."""
-        if self.count < 1:
-            raise ValueError("the mean of 0 features is undefined; add features first")
-        return self.sum / self.count
-
-    @property
-    def covariance(self) -> Tensor:
-        """Unbiased covariance, (dimensions, dimensions) float64.
-
-        Raises ValueError if fewer than 2 vectors were added.
-        """
-        if self.count < 2:
-            raise ValueError(f"a covariance needs 2 features, got {self.count}; add features first")
-        mean = self.mean
-        return (self.outer - self.count * torch.outer(mean, mean)) / (self.count - 1)
+def distances(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Frechet and kernel distance between feature sets (N, D) and (M, D)."""
+    return frechet_distance(x, y), kernel_distance(x, y)
 
 
-def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
-    """Frechet distance |ma - mb|^2 + tr(Ca + Cb - 2 (Ca Cb)^(1/2)) of two Gaussians, >= 0.
+def frechet_distance(x: Tensor, y: Tensor) -> float:
+    """Frechet distance |mx - my|^2 + tr(Cx + Cy - 2 (Cx Cy)^(1/2)) of two Gaussians, >= 0.
 
     This is the squared form that FID reports (Heusel et al., "GANs Trained by a Two Time-Scale
     Update Rule Converge to a Local Nash Equilibrium", 2017). It is biased upwards on small sets:
     state both counts, and the distance between two real sets of those sizes, beside it.
-    Raises ValueError if lengths differ or a set has fewer than 2 vectors.
+
+    Not torchmetrics' FrechetInceptionDistance, which takes square roots of the eigenvalues of
+    Cx Cy. Of fewer images than dimensions most of these are rounding noise around zero, whose
+    roots are a million times larger and add up, and its float64 sums depend on how processes share
+    the images.
+
+    Args:
+        x: (N, D) float on any device, N >= 2.
+        y: (M, D) float, M >= 2.
+
+    Raises:
+        ValueError: On other shapes, dtypes, nan or infinite values.
     """
-    if a.dimensions != b.dimensions:
-        raise ValueError(
-            f"features have {a.dimensions} and {b.dimensions} dimensions; "
-            "take both from one feature network"
-        )
-    covariance_a, covariance_b = a.covariance, b.covariance
-    # With C = F F^T the eigenvalues of Ca Cb are the squared singular values of Fa^T Fb. Taking
-    # those directly keeps the digits that a square root of near-zero eigenvalues would lose, and
-    # fewer images than dimensions, where sqrtm fails, make the matrix smaller instead.
-    product = _low_rank_root(covariance_a).T @ _low_rank_root(covariance_b)
-    overlap = torch.linalg.svdvals(product).sum()
-    spread = covariance_a.trace() + covariance_b.trace() - 2 * overlap
-    return max(0.0, float((a.mean - b.mean).square().sum() + spread))
+    _check_sets(x, y)
+    mean_x, mean_y = (features.detach().double().mean(dim=0) for features in (x, y))
+    root_x, root_y = _covariance_root(x, mean_x), _covariance_root(y, mean_y)
+    # With C = R^T R the eigenvalues of Cx Cy are the squared singular values of Rx Ry^T. Taking
+    # those directly keeps the digits that a square root of near-zero eigenvalues would lose.
+    overlap = torch.linalg.svdvals(root_x @ root_y.T).sum()
+    spread = root_x.square().sum() + root_y.square().sum() - 2 * overlap
+    return max(0.0, float((mean_x - mean_y).square().sum() + spread))
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> float:
     """Unbiased squared MMD between two sets with the kernel (x.y / D + 1)^3, as in KID.
 
-    x is (N, D), y is (M, D), of any float dtype; both sets are used whole, in float64, not in
-    random subsets. The estimate is unbiased and so may be slightly negative. Memory is flat in N
-    and M beyond the inputs. Source: Binkowski et al., "Demystifying MMD GANs", 2018.
-    Raises ValueError on other shapes, nan or infinite values, or a set of fewer than 2 vectors.
+    The estimate is unbiased and so may be slightly negative. Memory is flat in N and M beyond the
+    inputs. Source: Binkowski et al., "Demystifying MMD GANs", 2018.
+
+    Not torchmetrics' KernelInceptionDistance, which averages over random subsets of one size for
+    both sets: sets of unequal size are never used whole, and the figure depends on a random state.
+    Its `poly_mmd` divides by the first set's size whatever the second's is.
+
+    Args:
+        x: (N, D) float on any device, N >= 2; computed in float64.
+        y: (M, D) float, M >= 2.
+
+    Raises:
+        ValueError: On other shapes, dtypes, nan or infinite values.
     """
-    dimensions = x.shape[-1] if x.ndim else 0
-    for name, features in (("x", x), ("y", y)):
-        _check_features(name, features, dimensions)
-        if len(features) < 2:
-            raise ValueError(f"{name} has {len(features)} features; an unbiased MMD needs 2")
+    _check_sets(x, y)
     n, m = len(x), len(y)
     within_x = (_kernel_sum(x, x) - _self_kernel_sum(x)) / (n * (n - 1))
     within_y = (_kernel_sum(y, y) - _self_kernel_sum(y)) / (m * (m - 1))
     return within_x + within_y - 2 * _kernel_sum(x, y) / (n * m)
 
 
-def _low_rank_root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    # Below this, eigenvalues are rounding noise, of which the root would be a million times larger.
-    noise = values[-1] * len(values) * torch.finfo(values.dtype).eps
-    kept = values > noise.clamp(min=0)
-    root: Tensor = vectors[:, kept] * values[kept].sqrt()
-    return root
-
-
-def _blocks(features: Tensor) -> Iterator[Tensor]:
-    for block in torch.split(features.detach(), _BLOCK_ROWS):
-        yield block.double()
+def _covariance_root(features: Tensor, mean: Tensor) -> Tensor:
+    """R, (min(N, D), D) float64, with R^T R the unbiased covariance of features (N, D)."""
+    triangle = features.new_empty((0, features.shape[1]), dtype=torch.float64)
+    for block in torch.split(features.detach(), _TRIANGLE_ROWS):
+        rows = torch.cat([triangle, block.double() - mean])
+        triangle = torch.linalg.qr(rows, mode="r").R
+    return triangle / (len(features) - 1) ** 0.5
 
 
 def _kernel_sum(x: Tensor, y: Tensor) -> float:
@@ -140,12 +96,23 @@ def _self_kernel_sum(x: Tensor) -> float:
     )
 
 
-def _check_features(name: str, features: Tensor, dimensions: int) -> None:
-    if features.ndim != 2 or features.shape[1] != dimensions or not dimensions:
-        raise ValueError(
-            f"{name} has shape {tuple(features.shape)}; give (N, {dimensions or 'D'}) features"
-        )
-    if not features.is_floating_point():
-        raise ValueError(f"{name} is {features.dtype}; give floating-point features")
-    if not features.isfinite().all():
-        raise ValueError(f"{name} holds nan or infinite values; look at what the network was fed")
+def _blocks(features: Tensor) -> Iterator[Tensor]:
+    for block in torch.split(features.detach(), _BLOCK_ROWS):
+        yield block.double()
+
+
+def _check_sets(x: Tensor, y: Tensor) -> None:
+    dimensions = x.shape[-1] if x.ndim else 0
+    for name, features in (("x", x), ("y", y)):
+        if features.ndim != 2 or features.shape[1] != dimensions or not dimensions:
+            raise ValueError(
+                f"{name} has shape {tuple(features.shape)}; give (N, {dimensions or 'D'}) features"
+            )
+        if not features.is_floating_point():
+            raise ValueError(f"{name} is {features.dtype}; give floating-point features")
+        if not features.isfinite().all():
+            raise ValueError(
+                f"{name} holds nan or infinite values; look at what the network was fed"
+            )
+        if len(features) < 2:
+            raise ValueError(f"{name} has {len(features)} features; give at least 2")

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from semflow.core.errors import UserError
-from semflow.metrics.checks import check_pixels
-from semflow.metrics.released import Release, read_release
-from semflow.metrics.weights import freeze_with
+from semflow.metrics.fixed_networks import Release, check_pixels, freeze_with, read_release
 
 FEATURE_DIMENSIONS = 2048
 

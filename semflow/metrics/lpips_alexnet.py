@@ -11,9 +11,13 @@ import lpips
 import torch
 from torch import Tensor, nn
 
-from semflow.metrics.checks import check_pair
-from semflow.metrics.released import Release, read_release
-from semflow.metrics.weights import freeze_with, read_weights
+from semflow.metrics.fixed_networks import (
+    Release,
+    check_pair,
+    freeze_with,
+    read_release,
+    read_weights,
+)
 
 SMALLEST_SIDE = 31
 """Of a smaller image nothing is left for AlexNet's second pooling."""
@@ -49,10 +53,11 @@ def load_lpips(path: Path) -> nn.Module:
     The module maps two batches of RGB images (N, 3, H, W), float in -1..1, to distances (N,) >= 0,
     where 0 is no difference. It raises ValueError on other shapes, dtypes or ranges, and on sides
     below SMALLEST_SIDE. Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as
-    a Perceptual Metric", CVPR 2018, and its package lpips.
+    a Perceptual Metric", CVPR 2018, and its package lpips. torchmetrics' metric of the same network
+    takes no weight file: it downloads the backbone.
 
     Raises:
-        UserError: the file is missing, has other bytes, or holds more than the network's tensors.
+        UserError: The file is missing, has other bytes, or holds more than the network's tensors.
     """
     backbone = read_release(RELEASE, path)
     heads = read_weights(Path(lpips.__file__).parent / "weights" / "v0.1" / "alex.pth")

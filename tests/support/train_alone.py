@@ -22,7 +22,7 @@ from semflow.training.checkpoints import SECONDS_VARIABLE
 from semflow.training.stage import TrainStage
 from stages.entry import Folders
 from stages.train import main
-from support.closure import ROOT
+from tools.closure import ROOT
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 Trained = tuple[list[dict[str, float]], dict[str, Tensor], dict[str, object]]

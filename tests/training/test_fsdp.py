@@ -14,7 +14,6 @@ import pytest
 import torch
 from accelerate import Accelerator, DistributedType
 from safetensors.torch import load_file
-from support.closure import ROOT
 from support.share_alone import train
 from support.train_alone import assert_alike, run_here, shorten, trained
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from semflow.training.checkpoints import SECONDS_VARIABLE, read_state
 from semflow.training.environment import MICRO_BATCH
 from semflow.training.fsdp import gathered, own_part, own_parts, prepare, shard_where_asked
 from stages.entry import Folders
+from tools.closure import ROOT
 
 SHARED = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"),

@@ -1,20 +1,32 @@
-"""Which prediction belongs to which truth: by name, in flat or nested folders."""
+"""The files of a score: which prediction belongs to which truth, and reading them at one size."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
 from semflow.core.errors import UserError
+from semflow.datasets.base import UnreadableSample
+from semflow.datasets.files import read_image
+from semflow.metrics.fixed_networks import check_pixels
 
 LabelIds = Literal["train", "cityscapes"]
 """What the pixels of a label PNG mean: class ids with 255 = ignore, or Cityscapes' label ids."""
 
 LABELS = (".png",)
 IMAGES = (".png", ".jpg", ".jpeg")
+
+BATCH = 16
+"""Images in memory at a time."""
 
 # <city>_<sequence>_<frame>, the part that all files of one Cityscapes frame share; the official
 # evaluator looks for <city>_<sequence>_<frame>*.png.
@@ -32,7 +44,7 @@ class Matches:
 
     Args:
         pairs: (prediction, truth) of every truth.
-        unused: predictions that belong to no truth.
+        unused: Predictions that belong to no truth.
     """
 
     pairs: Mapping[str, tuple[Path, Path]]
@@ -44,9 +56,9 @@ class SampleMatches:
     """Paths by key, in the order of keys.
 
     Args:
-        photos: the truth.
-        samples: syntheses of each key, in the order of their numbers.
-        unused: syntheses that belong to no photo.
+        photos: The truth.
+        samples: Syntheses of each key, in the order of their numbers.
+        unused: Syntheses that belong to no photo.
     """
 
     photos: Mapping[str, Path]
@@ -63,7 +75,7 @@ def match_labels(
     everywhere `*.color.png`.
 
     Raises:
-        UserError: a folder is absent or holds no label, a truth has no prediction, or two files of
+        UserError: A folder is absent or holds no label, a truth has no prediction, or two files of
             one folder have the same key.
     """
     wanted = _by_key(_labels(truth, truth_ids))
@@ -79,7 +91,7 @@ def match_samples(predictions: Path, truth: Path) -> SampleMatches:
     """Gives every photo its syntheses: `<stem>.png`, or `<stem>.<k>.png` for sample k.
 
     Raises:
-        UserError: a folder is absent or holds no image, a photo has no synthesis, or two files are
+        UserError: A folder is absent or holds no image, a photo has no synthesis, or two files are
             the same photo or sample.
     """
     photos = _by_key(_files(truth, IMAGES))
@@ -100,6 +112,66 @@ def key_of(stem: str) -> str:
     """The Cityscapes frame that a file's stem begins with, or else the stem itself."""
     match = _FRAME.match(stem)
     return match[1] if match else stem
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width in pixels, as the file's header says.
+
+    Raises:
+        UserError: It is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is not a readable image ({error})") from None
+
+
+def read_at(path: Path, resolution: tuple[int, int]) -> Tensor:
+    """One image (1, 3, H, W) uint8 at a resolution.
+
+    Raises:
+        UserError: It is no image.
+    """
+    try:
+        pixels = torch.tensor(read_image(path))
+    except UnreadableSample as reason:
+        raise UserError(f"cannot score {path}: {reason}") from None
+    return to_resolution(pixels.permute(2, 0, 1)[None], resolution)
+
+
+def batches_at(
+    paths: Sequence[Path], resolution: tuple[int, int], purpose: str
+) -> Iterator[Tensor]:
+    """Images (N, 3, H, W) uint8, N <= BATCH, in the order of their paths."""
+    starts = range(0, len(paths), BATCH)
+    for start in tqdm(starts, desc=f"score: {purpose}", unit=" batches", disable=None):
+        yield torch.cat([read_at(path, resolution) for path in paths[start : start + BATCH]])
+
+
+def to_resolution(images: Tensor, resolution: tuple[int, int]) -> Tensor:
+    """Resizes by RESIZE_FILTER; images that have the resolution stay as they are.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+        resolution: Height and width, pixels.
+
+    Returns:
+        (N, 3, height, width) uint8 on the CPU.
+
+    Raises:
+        ValueError: On other shapes or dtypes.
+    """
+    check_pixels(images)
+    if tuple(images.shape[2:]) == resolution:
+        return images.cpu()
+    height, width = resolution
+    pictures = (Image.fromarray(pixels) for pixels in images.permute(0, 2, 3, 1).cpu().numpy())
+    resized = [
+        np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))
+        for picture in pictures
+    ]
+    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).contiguous()
 
 
 def _sample_of(stem: str, photos: Mapping[str, Path]) -> tuple[str, int]:
