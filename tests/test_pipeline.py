@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.tiny import (
-    CHANNELS,
-    PATCH,
-    random_images,
-    random_label,
-    same_weights,
-    tiny_pipeline,
-)
+from support.tiny import CHANNELS, PATCH, random_images, random_label, same_weights, tiny_pipeline
 from support.tiny_data import CLASSES, NOISE, SIZE
 
 import semflow
@@ -136,8 +129,7 @@ def test_a_batch_of_three_equals_three_single_images(moving_pipeline: SemFlowPip
 
     batch = synthesized(slice(0, 3))
     for i in range(3):
-        single = synthesized(slice(i, i + 1))
-        assert int((batch[i] - single[0]).abs().max()) <= 1
+        assert int((batch[i] - synthesized(slice(i, i + 1))[0]).abs().max()) <= 1
 
 
 def test_noise_is_that_of_the_training_unless_another_amplitude_is_given(

@@ -122,8 +122,9 @@ def die_at_read(monkeypatch: pytest.MonkeyPatch, number: int, error: type[BaseEx
     monkeypatch.setattr(pretraining, "_read", read_or_die)
 
 
-@pytest.mark.parametrize("error", [Killed, OSError])
-@pytest.mark.parametrize(("number", "done"), [(5, 1), (10, 3), (15, 6)])
+@pytest.mark.parametrize(
+    ("error", "number", "done"), [(Killed, 5, 1), (OSError, 10, 3), (Killed, 15, 6)]
+)
 def test_training_cut_off_anywhere_goes_on_to_the_same_bytes(
     dataset: TinyDataset,
     workspace: Path,

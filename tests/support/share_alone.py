@@ -1,8 +1,9 @@
-"""A few steps of training by as many processes as launch it, which may share the parameters.
+"""Training by as many processes as launch it, which may share the parameters.
 
-Run as `python tests/support/share_alone.py FOLDER PRECISION STEPS...`: for each number, goes on
-from the newest state in FOLDER to so many steps in all, saving each, writes the averaged weights to
-FOLDER/weights.safetensors, and copies FOLDER to FOLDER-STEPS.
+Run as `python tests/support/share_alone.py FOLDER PRECISION WHAT...`. WHAT is the name of a data
+set, whose stage `train` is run in the current folder; or a number of steps, to which a network of
+its own is trained from the newest state in FOLDER on. Each step is saved; then the averaged weights
+are written to FOLDER/weights.safetensors and FOLDER is copied to FOLDER-WHAT.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import stages.train
 from semflow.networks.velocity import VelocityField, scratch_unet
 from semflow.schema import read_params
 from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
 from semflow.training.environment import new_accelerator
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.stage import TrainStage
+from stages.entry import run
 from support.tiny_data import BACKBONE
 from tools.closure import ROOT
 
@@ -73,7 +77,17 @@ def train(folder: Path, precision: str, steps: int) -> None:
         shutil.copytree(folder, f"{folder}-{steps}")
 
 
+def run_stage(dataset: str) -> None:
+    """As DVC runs it."""
+    sys.argv[1:] = [dataset]
+    run(stages.train.main, TrainStage)
+
+
 if __name__ == "__main__":
-    os.environ[SECONDS_VARIABLE] = "0"
-    for steps in sys.argv[3:]:
-        train(Path(sys.argv[1]), sys.argv[2], int(steps))
+    folder, precision, *what = sys.argv[1:]
+    for one in what:
+        if one.isdecimal():
+            os.environ[SECONDS_VARIABLE] = "0"
+            train(Path(folder), precision, int(one))
+        else:
+            run_stage(one)

@@ -1,4 +1,4 @@
-"""A workspace in which the stage `train` can run, here or in processes of its own."""
+"""The samples, and a workspace in which the stage `train` runs, here or in its own processes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from support.tiny import CHANNELS, TinyDataset
+from support.tiny import CHANNELS, TinyDataset, tiny_samples
 
 from semflow.mask_latents.encode_masks import encode_masks
 from semflow.mask_latents.schema import MaskLatentsStage
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.sources import obtain_backbone
 from semflow.schema import DatasetParams
+from semflow.training.samples import TrainingSamples
 from stages.entry import Folders
 
 STEPS = 120
+
+
+@pytest.fixture(scope="session")
+def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
+    """The tiny train split by position."""
+    return tiny_samples(params, dataset)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
-from support.tiny import TinyDataset, same_weights, tiny_samples
+from support.tiny import same_weights
 from support.tiny_data import BACKBONE, cut_short, flip_a_byte
 from torch import Tensor, nn
 
@@ -40,17 +40,26 @@ class Steps:
         self.seen.append(step)
 
 
-@pytest.fixture
-def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset)
-
-
-@pytest.fixture
-def settings(params: DatasetParams, monkeypatch: pytest.MonkeyPatch) -> TrainParams:
-    monkeypatch.setenv(SECONDS_VARIABLE, "0")  # after every step
+@pytest.fixture(scope="module")
+def settings(params: DatasetParams) -> TrainParams:
     return params.train.model_copy(
         update={"steps": 8, "schedule": "cosine", "warmup_steps": 2, "ema_decay": 0.9}
     )
+
+
+@pytest.fixture(autouse=True)
+def always_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state is saved after every step."""
+    monkeypatch.setenv(SECONDS_VARIABLE, "0")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    samples: TrainingSamples, settings: TrainParams, tmp_path_factory: pytest.TempPathFactory
+) -> nn.Module:
+    """What an uninterrupted training makes."""
+    model, _ = train(samples, settings, tmp_path_factory.mktemp("undisturbed"))
+    return model
 
 
 def new_model(samples: TrainingSamples) -> nn.Module:
@@ -85,11 +94,11 @@ def train(
 def test_training_cut_off_anywhere_goes_on_to_the_same_bits(
     samples: TrainingSamples,
     settings: TrainParams,
+    undisturbed: nn.Module,
     tmp_path: Path,
     steps_done: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    undisturbed, _ = train(samples, settings, tmp_path / "undisturbed")
     with pytest.raises(Killed):
         train(samples, settings, tmp_path / "cut", die_after=steps_done)
     resumed, steps = train(samples, settings, tmp_path / "cut")
@@ -173,10 +182,10 @@ def with_anothers_note(path: Path) -> None:
 def test_where_the_newest_state_is_unsound_training_goes_on_from_the_one_before(
     samples: TrainingSamples,
     settings: TrainParams,
+    undisturbed: nn.Module,
     tmp_path: Path,
     spoil: Callable[[Path], None],
 ) -> None:
-    undisturbed, _ = train(samples, settings, tmp_path / "undisturbed")
     with pytest.raises(Killed):
         train(samples, settings, tmp_path / "cut", die_after=4)
     spoil(tmp_path / "cut" / "00000004.pt")
@@ -202,9 +211,8 @@ def test_an_unsound_later_state_never_costs_a_newer_one(
 
 
 def test_without_any_sound_state_training_begins_anew(
-    samples: TrainingSamples, settings: TrainParams, tmp_path: Path
+    samples: TrainingSamples, settings: TrainParams, undisturbed: nn.Module, tmp_path: Path
 ) -> None:
-    undisturbed, _ = train(samples, settings, tmp_path / "undisturbed")
     with pytest.raises(Killed):
         train(samples, settings, tmp_path / "cut", die_after=4)
     for path in (tmp_path / "cut").glob("*.pt"):

@@ -1,4 +1,4 @@
-"""States that two processes share, against those of one."""
+"""Two processes that share the parameters against one: the stage, its states, its precision."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ import torch
 from accelerate import Accelerator, DistributedType
 from safetensors.torch import load_file
 from support.share_alone import train
+from support.train_alone import assert_alike, run_here, shorten, trained
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from semflow.core.errors import UserError
+from semflow.core.files import read_json
 from semflow.training.checkpoints import SECONDS_VARIABLE, read_state
+from semflow.training.environment import MICRO_BATCH
 from semflow.training.fsdp import gathered, own_part, own_parts, prepare, shard_where_asked
+from stages.entry import Folders
 from tools.closure import ROOT
 
 SHARED = (
@@ -29,18 +33,18 @@ SHARED = (
 )
 
 
-def take_steps(launcher: tuple[str, ...], folder: Path, precision: str, *steps: int) -> None:
-    """To each number of steps in all, in one launch."""
+def launch(launcher: tuple[str, ...], folder: Path, precision: str, *what: str) -> str:
+    """Runs `support/share_alone.py`; returns what it said."""
     script = str(ROOT / "tests" / "support" / "share_alone.py")
     done = subprocess.run(
-        [*launcher, script, str(folder), precision, *map(str, steps)],
+        [*launcher, script, str(folder), precision, *what],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("train: resumed at step") == len(steps) - 1
+    return done.stderr
 
 
 def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
@@ -61,35 +65,49 @@ def tensors(value: Any, name: str = "") -> dict[str, Tensor]:
     }
 
 
-def assert_alike(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+def assert_same_tensors(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
     for name, tensor in one.items():
         assert type(other[name]) is type(tensor) is not DTensor
         torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=2e-5)
 
 
-def test_two_processes_that_share_parameters_save_and_load_what_one_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_two_processes_that_share_parameters_train_save_and_load_what_one_does(
+    ready: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(SECONDS_VARIABLE, "0")
-    one, shared, crossed = (tmp_path / name for name in ("one", "shared", "crossed"))
-    train(one, "no", 3)
-    # The second number goes on from what the first has saved, with networks made anew.
-    take_steps(SHARED, shared, "no", 3, 5)
-    three = tensors(read_state(one / "00000003.pt"))
-    assert len(three) > 300  # weights, two moments and a step count each, and the average
-    assert_alike(three, tensors(read_state(tmp_path / "shared-3" / "00000003.pt")))
+    shorten(12)
+    run_here("scratch-of-one")
+    expected, index = trained(), read_json(ready.pipeline / "model_index.json")
+    monkeypatch.setenv(MICRO_BATCH, "1")
+    # One launch for all: the stage, then a training of three steps, then two more of its steps.
+    said = launch(SHARED, Path("shared"), "no", "earth", "3", "5")
+    assert said.count("train: resumed at step 3\n") == 1
 
-    train(one, "no", 5)
-    shutil.copytree(tmp_path / "shared-3", crossed)
-    train(crossed, "no", 5)
+    found = trained()
+    assert (found[2]["world_size"], found[2]["micro_batch"]) == (2, 1)
+    assert found[2]["distributed"] == "fsdp"
+    assert_alike(expected, found)
+    # What was shared is saved whole, as any other checkpoint.
+    assert read_json(ready.pipeline / "model_index.json") == index
+
+    monkeypatch.setenv(SECONDS_VARIABLE, "0")
+    monkeypatch.delenv(MICRO_BATCH)
+    capsys.readouterr()
+    train(Path("one"), "no", 3)
+    train(Path("one"), "no", 5)
+    # One process goes on from what two have saved.
+    shutil.copytree("shared-3", "crossed")
+    train(Path("crossed"), "no", 5)
     assert capsys.readouterr().err.count("train: resumed at step 3\n") == 2
-    for folder in (shared, crossed):
+    three = tensors(read_state(Path("one-3/00000003.pt")))
+    assert len(three) > 300  # weights, two moments and a step count each, and the average
+    assert_same_tensors(three, tensors(read_state(Path("shared-3/00000003.pt"))))
+    for folder in ("shared", "crossed"):
         for name in ("00000004.pt", "00000005.pt"):
-            states = (read_state(place / name) for place in (one, folder))
-            assert_alike(*map(tensors, states))
-        weights = (load_file(place / "weights.safetensors") for place in (one, folder))
-        assert_alike(*weights)
+            states = (read_state(Path(place, name)) for place in ("one", folder))
+            assert_same_tensors(*map(tensors, states))
+        weights = (load_file(Path(place, "weights.safetensors")) for place in ("one", folder))
+        assert_same_tensors(*weights)
 
 
 class Noting(nn.Module):
@@ -127,7 +145,7 @@ def test_sharded_networks_round_as_others_do_and_never_the_time() -> None:
 def test_two_processes_that_share_parameters_learn_the_same_in_bf16(tmp_path: Path) -> None:
     one, shared = tmp_path / "one", tmp_path / "shared"
     for launcher, folder in (((sys.executable,), one), (SHARED, shared)):
-        take_steps(launcher, folder, "bf16", 5)
+        launch(launcher, folder, "bf16", "5")
     mine, others = (load_file(folder / "weights.safetensors") for folder in (one, shared))
     differences = torch.cat([(mine[name] - others[name]).abs().flatten() for name in mine])
     # 1e-5 was seen; 2e-4 where the time was rounded.

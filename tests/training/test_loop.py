@@ -1,51 +1,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import torch
 from accelerate import Accelerator
-from support.tiny import CHANNELS, TinyDataset, same_weights, tiny_samples
-from support.tiny_data import BACKBONE, CLASSES, TRAIN_SAMPLES, spread_palette
+from loops import Lines, run
+from support.tiny_data import TRAIN_SAMPLES
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from semflow.core.errors import UserError
-from semflow.formulations.semflow import SemFlow
-from semflow.networks.anchors import unit_range_anchors
-from semflow.networks.autoencoder import PatchAutoencoder
-from semflow.networks.velocity import VelocityField, scratch_unet
-from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH, micro_batch
-from semflow.training.loop import Progress, Watch, _steps, optimise, watch_nothing
-from semflow.training.loss import flow_losses
+from semflow.training.loop import Progress, _steps, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
-
-Log = list[tuple[int, dict[str, float]]]
-LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
-
-
-class Lines:
-    """A log in memory."""
-
-    def __init__(self) -> None:
-        self.lines: Log = []
-        self.started_at: list[int] = []
-
-    def start(self, step: int) -> None:
-        self.started_at.append(step)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        self.lines.append((step, values))
 
 
 class Number(nn.Module):
@@ -65,27 +38,6 @@ class Number(nn.Module):
 def pull(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
     """Draws the number towards ten times the batch's mean uniform draw."""
     return {"loss": (model() - 10 * batch["uniform"].mean()).square()}
-
-
-@pytest.fixture
-def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset)
-
-
-def run(
-    model: nn.Module,
-    loss_of: LossOf,
-    samples: TrainingSamples,
-    settings: TrainParams,
-    watch: Watch = lambda _step: None,
-) -> Log:
-    """Optimises the model in place and returns what was logged."""
-    log = Lines()
-    progress = Progress("test", log, watch)
-    with TemporaryDirectory() as folder:
-        checkpoints = Checkpoints(Path(folder))
-        optimise(model, loss_of, samples, settings, Accelerator(cpu=True), progress, checkpoints)
-    return log.lines
 
 
 def by_hand(start: float, samples: TrainingSamples, settings: TrainParams) -> tuple[float, float]:
@@ -294,50 +246,3 @@ def test_weights_that_diverge_in_the_last_update_are_neither_returned_nor_saved(
     )
     assert not list(tmp_path.iterdir())
     assert [step for step, _ in log.lines] == [1]
-
-
-@pytest.fixture
-def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
-    anchors = unit_range_anchors(make_palette(spread_palette(), len(CLASSES.names)).anchors)
-
-    def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        losses = flow_losses(model, SemFlow(), autoencoder, None, anchors, 10.0, batch, params.flow)
-        return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
-
-    return loss_of
-
-
-def new_field() -> VelocityField:
-    return VelocityField(scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS), torch.zeros(1, 1, 8))
-
-
-def test_the_flow_learns_a_tiny_data_set(
-    samples: TrainingSamples, params: DatasetParams, flow_loss: LossOf
-) -> None:
-    batch: TrainingSample = default_collate([samples[10_000 + i] for i in range(20)])
-    field = new_field()
-    with torch.no_grad():
-        before = flow_loss(field, batch)
-        settings = params.train.model_copy(
-            update={"steps": 100, "batch_size": 5, "learning_rate": 0.01}
-        )
-    run(field, flow_loss, samples, settings)
-    with torch.no_grad():
-        after = flow_loss(field, batch)
-    # What is random about the images stays: the velocity cannot be learned to the end.
-    for name, share in (("loss", 0.5), ("anchor", 0.3), ("velocity", 0.9)):
-        assert float(after[name]) < share * float(before[name])
-
-
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(
-    samples: TrainingSamples, params: DatasetParams, flow_loss: LossOf
-) -> None:
-    settings = params.train.model_copy(update={"steps": 5, "ema_decay": 0.5})
-    fields = [new_field() for _ in range(3)]
-    torch.manual_seed(0)
-    run(fields[0], flow_loss, samples, settings)
-    torch.manual_seed(1)
-    run(fields[1], flow_loss, samples, settings)
-    assert same_weights(fields[0], fields[1])
-    run(fields[2], flow_loss, replace(samples, seed=samples.seed + 1), settings)
-    assert not same_weights(fields[0], fields[2])

@@ -29,11 +29,6 @@ def pixels(dataset: TinyDataset) -> ShardFolder:
     return ShardFolder(read_manifest(dataset.shards / "train"))
 
 
-@pytest.fixture(scope="module")
-def samples(dataset: TinyDataset, params: DatasetParams) -> TrainingSamples:
-    return tiny_samples(params, dataset)
-
-
 def mirrored(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Columns reversed, left ears turned into right ears and back."""
     swapped = label[:, ::-1].copy()
