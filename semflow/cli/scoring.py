@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
 from semflow.evaluation.presets import PRESETS
-from semflow.evaluation.score_matching import LabelIds
+from semflow.evaluation.score_files import LabelIds
 from semflow.evaluation.score_segmentation import SegmentationProtocol, score_segmentation
 from semflow.evaluation.score_synthesis import PerceptualNetwork, score_synthesis
 from semflow.metrics import inception, lpips_alexnet, mobilenet
