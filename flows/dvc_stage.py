@@ -27,8 +27,8 @@ from dvc.ui import ui
 from dvc_objects.fs.errors import AuthError, ConfigError
 
 from semflow.core.files import write_json
-from stages.outcomes import BUSY, EXIT_CODES, FAILED, KILLED, OUTCOME_VARIABLE, read_outcome
-from stages.passing import is_passing
+from semflow.core.outcomes import BUSY, EXIT_CODES, FAILED, KILLED, OUTCOME_VARIABLE, read_outcome
+from semflow.core.passing import is_passing
 
 How = Literal["done", "busy", "interrupted", "missing", "failed"]
 RAN, RESTORED, UNCHANGED = "ran", "restored from the cache", "unchanged"

@@ -22,9 +22,9 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifacts import Progress
 from flows.guard import guarded
 from flows.process import Line, lines_of, running
+from semflow.core.outcomes import EXIT_CODES, KILLED, OUTCOME_VARIABLE, TERMINATED
 from semflow.core.resume import ROOT_VARIABLE
 from stages.launch import LAUNCH_VARIABLE
-from stages.outcomes import EXIT_CODES, KILLED, OUTCOME_VARIABLE, TERMINATED
 
 GPU_TAG = "gpu"
 RETRIES = 3

@@ -6,14 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
+from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 from semflow.params.fields import StageParams
 from semflow.params.reading import read_stage_params
-from stages.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 
 Params = TypeVar("Params", bound=StageParams)
 
@@ -77,14 +78,15 @@ def run_plain(stage: Callable[[], None]) -> None:
 def note_runtime(path: Path, stage: str, seconds: float) -> None:
     """Notes how long a stage took the last time it ran; nothing depends on the file.
 
-    What is no note is written anew: a finished stage must not fail over it.
+    What is no note is written anew, and a place that takes none is passed over: a finished stage
+    must not fail over it.
     """
-    try:
+    known: object = None
+    with suppress(UserError, OSError):
         known = read_json(path)
-    except (UserError, OSError):
-        known = {}
     noted = known if isinstance(known, dict) else {}
-    write_json(path, {**noted, stage: {"seconds": round(seconds, 1)}})
+    with suppress(OSError, ValueError):
+        write_json(path, {**noted, stage: {"seconds": round(seconds, 1)}})
 
 
 def _say_mistakes(stage: Callable[[], None]) -> None:

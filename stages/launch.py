@@ -24,8 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from semflow.core.errors import UserError
-from semflow.core.resume import ROOT_VARIABLE
-from stages.outcomes import (
+from semflow.core.outcomes import (
     BUSY,
     ELASTIC_FILE,
     EXIT_CODES,
@@ -40,6 +39,7 @@ from stages.outcomes import (
     together,
     write_outcome,
 )
+from semflow.core.resume import ROOT_VARIABLE
 
 LAUNCH_VARIABLE = "SEMFLOW_LAUNCH"
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
-from support.closure import ROOT, code_of
 
 from semflow.params.fields import Block, Part, StageParams
 from semflow.schema import DatasetParams, Params
 from stages.entry import Folders
+from tools.closure import ROOT, code_of
 
 DATASET = "earth"
 ITEM = "${item}"

@@ -11,12 +11,11 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 from ruamel.yaml import YAML
-from support import closure
-from support.closure import ROOT
 
 from semflow.schema import validate_params
+from tools import closure
 from tools.check_reruns import Change, altered, check_change, code_parts, code_table
-from tools.closure import code_of
+from tools.closure import ROOT, code_of
 from tools.raw_trees import CELEBA_PARTS, make_celebamask_hq, make_cityscapes, make_coco_stuff
 from tools.smoke_datasets import TREES, with_all_listed
 from tools.write_deps import replace_code, rewritten

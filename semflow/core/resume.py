@@ -35,9 +35,17 @@ _ORDER, _FINISHED = "order", "finished"
 class Ranks(Protocol):
     """The processes that run a stage together; an `accelerate.Accelerator` is one."""
 
-    process_index: int
-    num_processes: int
-    is_main_process: bool
+    @property
+    def process_index(self) -> int:
+        """Number of this process, from 0."""
+
+    @property
+    def num_processes(self) -> int:
+        """How many there are."""
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the one that writes."""
 
     def wait_for_everyone(self) -> None:
         """Returns once every process has called it."""

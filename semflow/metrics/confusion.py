@@ -13,8 +13,8 @@ class ConfusionMatrix(MulticlassConfusionMatrix):
     """Pixel counts by (label, prediction), added up over every image of a data set.
 
     torchmetrics counts and adds up the counts of all processes of a launch. One more column takes
-    the predictions that are no class, which torchmetrics either refuses or, unchecked, counts for
-    another label: here they are wrong for the class of their label and accuse no other class.
+    the predictions that are no class, which torchmetrics counts for another label or fails on: here
+    they are wrong for the class of their label and accuse no other class.
 
     mIoU is a ratio of sums over the data set, as in mmsegmentation and the Cityscapes evaluator;
     it is not a mean over images. Reading a score is collective: all processes of a launch do it

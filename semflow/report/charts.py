@@ -54,11 +54,14 @@ def steps_chart(
 
     Args:
         title: Above the chart.
-        lines: At least one by name; the first has its numbers beside its points.
+        lines: By name, none without a point; the first has its numbers beside its points. Without
+            any line there is nothing to draw.
         levels: Values that do not depend on steps, by name.
         write: A value as text.
         from_zero: Whether the axis must begin at zero, as a distance's should.
     """
+    if not lines:
+        return Chart(title, [], [])
     looks = [_look_of_line(i) for i in range(len(lines))]
     looks += [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
     heights = list(levels.values())

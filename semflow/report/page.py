@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +95,11 @@ def _resource(name: str) -> str:
 def _comparison(metrics: Metrics) -> str:
     """How SemFlow stands to each baseline, as a part of a sentence."""
     parts = []
+    own = metrics.segmentation.miou
     for name, figures in runs.baselines(metrics).items():
-        stands = formats.compared(metrics.segmentation.miou, figures.miou)
+        if own is None or figures.miou is None:
+            continue
+        stands = formats.compared(own, figures.miou)
         shown = runs.shown(name)
         # "U-Net" is a name, "Colour classifier" is not.
         inside = shown.lower() if shown[1:].islower() else shown
@@ -108,22 +110,28 @@ def _comparison(metrics: Metrics) -> str:
 def _best_steps(metrics: Metrics) -> int | None:
     """The number of steps with the highest mIoU as shown; None where one alone was measured."""
     by_steps = metrics.segmentation.by_steps
-    best = max(by_steps, key=lambda steps: (round(by_steps[steps].miou, 3), -steps))
+    best = max(by_steps, key=lambda steps: (round(by_steps[steps].miou or 0.0, 3), -steps))
     return best if len(by_steps) > 1 else None
 
 
 def _lines(
-    measured: Sequence[Run[Figures]], value: Callable[[Figures], float]
+    measured: Sequence[Run[Figures]], value: Callable[[Figures], float | None]
 ) -> dict[str, list[tuple[int, float]]]:
-    return {
-        name: [(run.steps, value(run.figures)) for run in line]
-        for name, line in groupby(measured, key=lambda run: run.line)
-    }
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for run in measured:
+        if (found := value(run.figures)) is not None:
+            lines.setdefault(run.line, []).append((run.steps, found))
+    return lines
 
 
 def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:
-    lines = _lines(segmented, lambda figures: 100 * figures.miou)
-    levels = {runs.shown(name): 100 * each.miou for name, each in runs.baselines(metrics).items()}
+    def in_percent(figures: SegmentationFigures) -> float | None:
+        """The mIoU as the axis has it."""
+        return None if figures.miou is None else 100 * figures.miou
+
+    found = {runs.shown(name): in_percent(each) for name, each in runs.baselines(metrics).items()}
+    levels = {name: value for name, value in found.items() if value is not None}
+    lines = _lines(segmented, in_percent)
     return steps_chart("mIoU by number of steps, %", lines, levels, lambda value: f"{value:.1f}")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 from support.tiny_data import CLASSES
 
 from semflow.evaluation.results import (
@@ -17,6 +16,7 @@ from semflow.evaluation.results import (
     SynthesisFigures,
     System,
 )
+from tools.closure import ROOT
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.closure import ROOT
 from support.tiny import TinyDataset
 
 from bench.readme import END, RUNS, START, main, picture, with_figures
@@ -17,6 +16,7 @@ from semflow.pipeline import SemFlowPipeline
 from semflow.schema import read_params
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
+from tools.closure import ROOT
 
 
 def test_the_readmes_figures_are_those_that_were_kept() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 from support.tiny import Command, Result
+
+from tools.closure import ROOT
 
 COMMANDS = ("segment", "synthesize", "score", "inspect", "use")
 

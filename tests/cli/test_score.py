@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.closure import ROOT
 from support.tiny import Command, Result
 from torch import Tensor, nn
 
 from semflow.core.files import sha256_of
 from semflow.metrics import inception, lpips_alexnet, mobilenet
+from tools.closure import ROOT
 
 SEGMENTATION = ("score", "--task", "segmentation", "--predictions", "out", "--truth", "truth")
 SYNTHESIS = ("score", "--task", "synthesis", "--predictions", "made", "--truth", "photos")

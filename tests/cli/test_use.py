@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 from support.tiny import Command
 
 from semflow.schema import read_params
+from tools.closure import ROOT
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 

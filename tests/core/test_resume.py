@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 
 from semflow.core.errors import Busy
 from semflow.core.resume import (
@@ -30,6 +29,7 @@ from semflow.core.resume import (
     save_state,
     work_folder,
 )
+from tools.closure import ROOT
 
 NAMES = ["train/0", "train/1", "val/0"]
 

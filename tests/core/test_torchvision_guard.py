@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from support.closure import ROOT
+from tools.closure import ROOT
 
 SCRIPT = """
 import sys

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from support.closure import ROOT
 
 from semflow.core.errors import UserError
 from semflow.datasets import earth
@@ -18,25 +17,24 @@ from semflow.datasets.earth import CLASSES, IMAGE_FILE, LABEL_FILE, EarthReader,
 from semflow.datasets.readers import open_reader
 from semflow.datasets.schema import EarthIndex, SplitStride
 from semflow.schema import read_params
+from tools.closure import ROOT
 
 WIDTH, HEIGHT = 5400, 120  # all longitudes, eight degrees from the north pole down
 LABEL_WIDTH, LABEL_HEIGHT = 7200, 160
 
-PARAMS = (
-    read_params(ROOT / "params.yaml")
-    .dataset("earth")
-    .index.model_copy(
-        update={
-            "tile_size": 32,
-            "stride": SplitStride(train=16, val=8),
-            "mode_filter": 3,
-            "latitudes": (83.0, 89.0),
-            "min_land": 0.5,
-            "block_degrees": 20,
-            "hold_out_every": 3,
-            "gap": 24,
-        }
-    )
+COMMITTED = read_params(ROOT / "params.yaml").dataset("earth").index
+assert isinstance(COMMITTED, EarthIndex)
+PARAMS = COMMITTED.model_copy(
+    update={
+        "tile_size": 32,
+        "stride": SplitStride(train=16, val=8),
+        "mode_filter": 3,
+        "latitudes": (83.0, 89.0),
+        "min_land": 0.5,
+        "block_degrees": 20,
+        "hold_out_every": 3,
+        "gap": 24,
+    }
 )
 
 

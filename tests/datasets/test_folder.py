@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
-from support.closure import ROOT
 
 from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.folder import FolderReader, class_table
 from semflow.datasets.schema import FolderIndex
 from semflow.schema import validate_params
+from tools.closure import ROOT
 
 BLOCK: dict[str, Any] = {
     "reader": "folder",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -121,7 +120,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copies(trees: Path, tmp_path: Path) -> Iterator[Path]:
+def copies(trees: Path, tmp_path: Path) -> Path:
     """The trees to spoil."""
     shutil.copytree(trees, tmp_path / "raw")
     return tmp_path / "raw"

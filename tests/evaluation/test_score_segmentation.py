@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from semflow.core.errors import UserError
 from semflow.datasets.cityscapes import TRAIN_IDS
-from semflow.evaluation.score_matching import LabelIds
+from semflow.evaluation.score_files import LabelIds
 from semflow.evaluation.score_segmentation import (
     SegmentationProtocol,
     SegmentationScores,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 from semflow.core.errors import UserError
 from semflow.evaluation.presets import PRESETS, RESIZE_FILTER, Preset
-from semflow.evaluation.score_results import InceptionScores, MobileNetScores, SynthesisScores
-from semflow.evaluation.score_synthesis import PerceptualNetwork, score_synthesis
-from semflow.metrics.distribution import FeatureMoments, frechet_distance, kernel_distance
-from semflow.metrics.features import FeatureName, FeatureNetwork, FeatureSet
+from semflow.evaluation.results import InceptionScores, MobileNetScores, SynthesisScores
+from semflow.evaluation.score_synthesis import (
+    PerceptualNetwork,
+    lpips_div,
+    lpips_gt,
+    score_synthesis,
+)
+from semflow.metrics.distribution import distances
+from semflow.metrics.features import FeatureName, FeatureNetwork
 
 SIDE = 32
 CPU = torch.device("cpu")
@@ -103,12 +109,7 @@ def test_both_distances_are_those_of_torch_fidelity(count: int, dimensions: int)
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(2, count, dimensions, generator=generator).abs()
     y = 1.1 * y + 0.2
-    fid, kid = fid_and_kid(x, y)
-    moments = [FeatureMoments(dimensions) for _ in range(2)]
-    for state, values in zip(moments, (x, y), strict=True):
-        state.update(values)
-    assert frechet_distance(*moments) == pytest.approx(fid, rel=1e-4)
-    assert kernel_distance(x, y) == pytest.approx(kid, rel=1e-4)
+    assert distances(x, y) == pytest.approx(fid_and_kid(x, y), rel=1e-4)
 
 
 def test_a_folder_s_fid_and_kid_are_torch_fidelity_s_at_the_training_resolution(
@@ -219,14 +220,35 @@ def test_three_photos_are_too_few_for_a_floor(folder: Path) -> None:
     assert scores.floor_fid is scores.floor_real is None
 
 
-def test_the_size_of_batches_does_not_matter() -> None:
-    images = torch.randint(0, 256, (7, 3, 8, 8), generator=torch.Generator().manual_seed(0)).byte()
-    whole = FeatureSet.of(Pooled(), [images], CPU)
-    parts = FeatureSet.of(Pooled(), images.split(3), CPU)
-    torch.testing.assert_close(whole.vectors, parts.vectors)
-    sums = FeatureSet.of(Pooled(), [images[:2]], CPU) + FeatureSet.of(Pooled(), [images[2:]], CPU)
-    assert len(sums) == len(whole) == 7
-    torch.testing.assert_close(sums.moments.covariance, whole.moments.covariance)
+def grey(*levels: int) -> Tensor:
+    return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+
+
+def test_lpips_gt_compares_each_synthesis_with_its_own_photo() -> None:
+    distances = lpips_gt(MeanDifference(), grey(0, 255), grey(255, 255))
+    torch.testing.assert_close(distances, torch.tensor([2.0, 0.0]))
+
+
+def test_lpips_div_is_the_mean_over_all_pairs_worked_by_hand() -> None:
+    # |0 - 51|, |0 - 255| and |51 - 255| of 255 levels that span 2.
+    expected = 2 * (51 + 255 + 204) / 255 / 3
+    assert lpips_div(MeanDifference(), grey(0, 51, 255)) == pytest.approx(expected)
+
+
+def test_lpips_div_of_ten_samples_is_the_mean_of_their_45_pairs() -> None:
+    samples = torch.randint(0, 256, (10, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    samples = samples.byte()
+    pairs = [
+        float(lpips_gt(MeanDifference(), samples[i : i + 1], samples[j : j + 1]))
+        for i, j in combinations(range(10), 2)
+    ]
+    assert len(pairs) == 45
+    assert lpips_div(MeanDifference(), samples) == pytest.approx(sum(pairs) / 45, rel=1e-5)
+
+
+def test_one_sample_has_no_diversity() -> None:
+    with pytest.raises(ValueError, match="1 samples make no pair"):
+        lpips_div(MeanDifference(), grey(0))
 
 
 def refusal(folder: Path, preset: str = "paper", lpips: bool = False) -> str:

@@ -11,27 +11,29 @@ from support.tiny import ALONE, TinyDataset
 from support.tiny_data import CLASSES, VAL_SAMPLES
 from torch import Tensor
 
-from semflow.evaluation.samples import Batch, ValSamples
+from semflow.evaluation.samples import Batch, EvaluatedSamples, Latents, encode_batch
 from semflow.evaluation.score_segmentation import SegmentationProtocol, score_segmentation
 from semflow.evaluation.segmentation import (
+    UPSAMPLING,
+    SegmentationCounts,
     bilinear_scores,
-    count_pixels,
-    measure_segmentation,
     nearest_labels,
+    oracle_segmenter,
 )
 from semflow.networks.anchors import anchor_distances
 from semflow.pipeline import SemFlowPipeline
-from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
 
 NUM_CLASSES = len(CLASSES.names)
+CPU = torch.device("cpu")
+NOTHING = Latents(torch.empty(0), torch.empty(0))
 
 
 @pytest.fixture
-def tested(dataset: TinyDataset) -> ValSamples:
+def samples(dataset: TinyDataset) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2, team=ALONE)
+    return EvaluatedSamples(folder, tuple(range(VAL_SAMPLES)), None, batch_size=2, team=ALONE)
 
 
 def test_nearest_labels_take_the_class_of_the_pixel_they_lie_in() -> None:
@@ -58,45 +60,85 @@ def test_interpolated_scores_are_the_scores_of_interpolated_colours() -> None:
 
 @pytest.mark.parametrize("upsampling", ["nearest", "bilinear"])
 def test_pixels_are_counted_at_the_native_size_as_score_counts_exported_predictions(
-    tested: ValSamples, params: DatasetParams, tmp_path: Path, upsampling: str
+    samples: EvaluatedSamples, tmp_path: Path, upsampling: str
 ) -> None:
     """The tested segmenter's scores are random; exported, they go through `semflow score`."""
     generator = torch.Generator().manual_seed(1)
     made: list[Tensor] = []
 
-    def answer(batch: Batch) -> Tensor:
+    def segment(batch: Batch, _latents: Latents) -> Tensor:
         made.append(torch.rand(len(batch.label), NUM_CLASSES, 16, 16, generator=generator))
         return made[-1]
 
-    settings = params.evaluate.model_copy(update={"upsampling": upsampling})
-    confusion = count_pixels(answer, tested, settings, NUM_CLASSES, "test")
-    upsample = {"nearest": nearest_labels, "bilinear": bilinear_scores}[upsampling]
-    native = [label for batch in tested.batches("test") for label in batch.native_labels]
-    keys = [tested.key(item) for item in range(len(tested))]
+    counts = SegmentationCounts({"random": segment}, NUM_CLASSES, upsampling, CPU)
+    native = []
+    for batch in samples.batches():
+        counts.update(batch, NOTHING)
+        native += batch.native_labels
     for folder in ("predictions", "truth"):
         (tmp_path / folder).mkdir()
-    for key, scores, label in zip(keys, torch.cat(made), native, strict=True):
-        prediction = upsample(scores, (label.shape[0], label.shape[1])).numpy()
-        Image.fromarray(prediction.astype(np.uint8)).save(tmp_path / "predictions" / f"{key}.png")
-        Image.fromarray(label.numpy()).save(tmp_path / "truth" / f"{key}.png")
+    for item, (scores, label) in enumerate(zip(torch.cat(made), native, strict=True)):
+        prediction = UPSAMPLING[upsampling](scores, (label.shape[0], label.shape[1])).numpy()
+        name = f"{samples.key(item)}.png"
+        Image.fromarray(prediction.astype(np.uint8)).save(tmp_path / "predictions" / name)
+        Image.fromarray(label.numpy()).save(tmp_path / "truth" / name)
     protocol = SegmentationProtocol(NUM_CLASSES, "train", "train", background=0)
     scored = score_segmentation(tmp_path / "predictions", tmp_path / "truth", protocol)
-    assert (confusion.miou, confusion.miou_without(0), confusion.pixel_accuracy) == (
-        scored.miou,
-        scored.miou_without_background,
-        scored.pixel_accuracy,
-    )
-    counted = sum(int((label != 255).sum()) for label in native)
-    assert int(confusion.matrix.sum()) == counted
+    found = counts.compute(background=0)["random"]
+    assert found.model_dump() == scored.model_dump(include=set(type(found).model_fields))
+    assert sum(int((label == 255).sum()) for label in native) == scored.ignored.pixels
+
+
+def test_every_segmenter_answers_each_batch_once(samples: EvaluatedSamples) -> None:
+    asked: list[str] = []
+
+    def segmenter(name: str, class_id: int) -> Tensor:
+        asked.append(name)
+        scores = torch.zeros(2, NUM_CLASSES, 16, 16)
+        scores[:, class_id] = 1
+        return scores
+
+    segmenters = {
+        "water": lambda batch, _latents: segmenter("water", 0)[: len(batch.label)],
+        "land": lambda batch, _latents: segmenter("land", 3)[: len(batch.label)],
+    }
+    counts = SegmentationCounts(segmenters, NUM_CLASSES, "nearest", CPU)
+    for batch in samples.batches():
+        counts.update(batch, NOTHING)
+    assert asked == ["water", "land"] * 2
+    found = counts.compute(background=None)
+    labels = torch.cat([label.flatten() for b in samples.batches() for label in b.native_labels])
+    counted = labels[labels != 255]
+    for name, class_id in (("water", 0), ("land", 3)):
+        accuracy = float((counted == class_id).double().mean())
+        assert found[name].pixel_accuracy == pytest.approx(accuracy)
+        assert found[name].miou_without_background is None
 
 
 def test_the_oracle_of_a_lossless_autoencoder_loses_only_what_resizing_loses(
-    still_pipeline: SemFlowPipeline, tested: ValSamples, params: DatasetParams
+    still_pipeline: SemFlowPipeline, samples: EvaluatedSamples
 ) -> None:
-    found = measure_segmentation(still_pipeline, tested, params.evaluate, background=3)
-    assert 0.9 < found.oracle_pixel_accuracy <= 1
-    assert found.steps in found.by_steps
-    assert found.miou == found.by_steps[found.steps].miou
-    without = found.by_steps[1].miou_without_background
-    iou = [value for value in found.by_steps[1].iou_per_class[:3] if value is not None]
-    assert without == pytest.approx(sum(iou) / len(iou))
+    oracle = {"oracle": oracle_segmenter(still_pipeline)}
+    counts = SegmentationCounts(oracle, NUM_CLASSES, "nearest", CPU)
+    for batch in samples.batches():
+        counts.update(batch, encode_batch(still_pipeline, batch, seed=0))
+    found = counts.compute(background=3)["oracle"]
+    assert found.pixel_accuracy is not None
+    assert 0.9 < found.pixel_accuracy <= 1
+    iou = [value for value in found.iou_per_class[:3] if value is not None]
+    assert found.miou_without_background == pytest.approx(sum(iou) / len(iou))
+
+
+def test_labels_without_a_class_give_null_and_no_nan() -> None:
+    label = torch.full((1, 4, 4), 255, dtype=torch.uint8)
+    batch = Batch(range(1), torch.zeros(1, 4, 4, 3), label, (label[0],), None)
+    counts = SegmentationCounts(
+        {"any": lambda _batch, _latents: torch.rand(1, NUM_CLASSES, 4, 4)},
+        NUM_CLASSES,
+        "nearest",
+        CPU,
+    )
+    counts.update(batch, NOTHING)
+    found = counts.compute(background=0)["any"]
+    assert found.miou is found.miou_without_background is found.pixel_accuracy is None
+    assert found.iou_per_class == [None] * NUM_CLASSES

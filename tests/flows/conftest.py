@@ -12,8 +12,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from prefect.testing.utilities import prefect_test_harness
-from support.closure import ROOT
 from support.flows_project import CONFIG, GRAPH, IGNORED, PACKAGE, STAGE, sh
+
+from tools.closure import ROOT
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from flows.stage import (
     _checked,
     stage_environment,
 )
-from stages.outcomes import Outcome, write_outcome
+from semflow.core.outcomes import Outcome, write_outcome
 
 SLOW_DOWN = {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}
 DENIED = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}

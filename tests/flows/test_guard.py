@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.closure import ROOT
 
 from flows.guard import GRACE_VARIABLE, guarded
 from flows.process import running
+from tools.closure import ROOT
 
 # Writes its pid, and on SIGTERM another file; a session of its own, as torchrun's ranks have.
 WORKER = """

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 from support.flows_project import sh
 
 from flows.parameters import edited_params, nested, recipe_at, with_dataset
 from semflow.core.errors import UserError
 from semflow.params.recipes import read_recipe
+from tools.closure import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
@@ -63,11 +63,11 @@ def test_what_is_no_recipes_name_is_refused_with_the_nearest(project: Path, name
 
 
 def test_a_recipe_that_is_not_for_a_data_set_or_is_no_yaml_is_refused(project: Path) -> None:
-    with pytest.raises(UserError, match="not for 'earth'"):
-        recipe_at(project, "HEAD", "faithful", "earth")
-    (project / "recipes" / "smoke.yaml").write_text("{", encoding="utf-8")
-    (project / "recipes" / "long.yaml").write_text("- 1", encoding="utf-8")
+    for name, text in {"smoke": "{", "long": "- 1", "faithful": "mars: {}"}.items():
+        (project / "recipes" / f"{name}.yaml").write_text(text, encoding="utf-8")
     sh(project, "git", "commit", "-q", "-a", "-m", "broken")
+    with pytest.raises(UserError, match="is for mars, not for 'earth'"):
+        recipe_at(project, "HEAD", "faithful", "earth")
     with pytest.raises(UserError, match=r"recipes/smoke\.yaml is not YAML"):
         recipe_at(project, "HEAD", "smoke", "earth")
     with pytest.raises(UserError, match=r"recipes/long\.yaml holds no mapping"):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.closure import ROOT, imports_of
 from support.tiny import (
     CHANNELS,
     TinyDataset,
@@ -35,6 +34,7 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 from semflow.training import flow
+from tools.closure import ROOT, imports_of
 
 
 class Ends:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -6,6 +8,7 @@ import lpips
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
 from semflow.core.files import sha256_of
 from semflow.metrics import lpips_alexnet
@@ -68,13 +71,22 @@ def test_loading_neither_draws_numbers_nor_asks_the_network(
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_torchmetrics_lpips_takes_no_file_and_asks_the_network(
+    no_downloads: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    no_downloads()
+    with pytest.raises(AssertionError, match="asked the network"):
+        LearnedPerceptualImagePatchSimilarity(net_type="alex")
+
+
 @pytest.mark.parametrize(
     ("a", "b", "complaint"),
     [
         (torch.zeros(1, 3, 64, 64), torch.zeros(2, 3, 64, 64), "give two equal"),
         (torch.zeros(1, 3, 64, 30), torch.zeros(1, 3, 64, 30), "give sides of 31 or more"),
-        (torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64).byte(), "b is torch.uint8"),
-        (torch.full((1, 3, 64, 64), 255.0), torch.zeros(1, 3, 64, 64), "a leaves -1..1"),
+        (torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 64).byte(), "images are torch.uint8"),
+        (torch.full((1, 3, 64, 64), 255.0), torch.zeros(1, 3, 64, 64), "images leave -1..1"),
     ],
 )
 def test_images_of_another_kind_are_refused(

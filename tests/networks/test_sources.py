@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.tiny import BACKBONE, CHANNELS, lossless_autoencoder, same_weights
+from support.tiny import CHANNELS, lossless_autoencoder, same_weights
+from support.tiny_data import BACKBONE
 
 from semflow.core.errors import UserError
 from semflow.core.files import sha256_of

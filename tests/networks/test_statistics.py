@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.tiny import BACKBONE
+from support.tiny_data import BACKBONE
 from torch import Tensor, nn
 
 from semflow.networks.statistics import LatentStatistics, latent_statistics

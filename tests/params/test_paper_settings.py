@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.closure import ROOT
 
 from semflow.networks.schema import HubSource
 from semflow.pseudo_masks.schema import BaseKPalette
 from semflow.schema import read_params
+from tools.closure import ROOT
 
 PARAMS = read_params(ROOT / "params.yaml")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 
 from semflow.core.errors import UserError
 from semflow.schema import read_params, validate_params
+from tools.closure import ROOT
 
 Values = dict[str, Any]
 COMMITTED: Values = YAML(typ="safe").load(ROOT / "params.yaml")

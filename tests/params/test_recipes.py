@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 
 from semflow.core.errors import UserError
 from semflow.params.recipes import ALL, RECIPES, merge, overrides_for, read_recipe
 from semflow.schema import validate_params
+from tools.closure import ROOT
 
 Block = dict[str, Any]
 

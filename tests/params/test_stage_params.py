@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.closure import ROOT
 
 from semflow.baselines.schema import BaselineStage
 from semflow.core.errors import UserError
@@ -24,6 +23,7 @@ from semflow.pseudo_masks.schema import PseudoMasksStage
 from semflow.schema import read_params
 from semflow.shards.schema import ShardsStage
 from semflow.training.stage import TrainStage
+from tools.closure import ROOT
 
 Block = dict[str, Any]
 Writer = Callable[..., Path]

@@ -1,14 +1,13 @@
 """A report's content, made up: every metric has a value of its own, so that none hides another."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from support.closure import ROOT
 
 from semflow.core.provenance import Provenance
-from semflow.evaluation.presets import ProtocolRecord
 from semflow.evaluation.results import (
     InceptionScores,
     Metrics,
@@ -20,6 +19,7 @@ from semflow.evaluation.results import (
 )
 from semflow.params.reading import read_block
 from semflow.report.content import Content, Example, WeightFile
+from tools.closure import ROOT
 
 CLASSES = ["water", "forest & bush", "<ice>", "barren"]
 COLORS = ((20, 60, 120), (30, 150, 40), (240, 248, 255), (210, 200, 190))
@@ -138,9 +138,7 @@ def content(block: Mapping[str, Any], metrics: Metrics) -> Content:
 @pytest.fixture
 def scores() -> InceptionScores:
     """By one of the field's presets, without LPIPS between samples."""
-    record = ProtocolRecord.model_construct(
-        preset="sis256", real=500, fake=2000, resolution=(256, 512)
-    )
+    record = SimpleNamespace(preset="sis256", real=500, fake=2000, resolution=(256, 512))
     return InceptionScores.model_construct(
         fid=35.1234,
         kid=0.012341,

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.closure import ROOT, imports_of
 
 from semflow.report.charts import Chart, class_bars, steps_chart
 from semflow.report.formats import Color
+from tools.closure import ROOT, imports_of
 
 CLASSES: list[tuple[str, Color]] = [
     ("water", (0, 0, 1)),

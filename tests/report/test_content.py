@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support.closure import ROOT
 from support.tiny import random_images, random_label, shard_folder
 from support.tiny_data import CLASSES, SIZE
 
@@ -28,6 +27,7 @@ from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_bytes, png_pixels
 from stages.entry import Folders
 from stages.report import main
+from tools.closure import ROOT
 
 PARAMS = ReportParams(examples=3, seeds=(0, 1))
 

@@ -256,6 +256,28 @@ def test_a_page_without_baselines_still_renders(content: Content) -> None:
     assert reader.table("Synthesis from").row("Floor")[3] == NOTHING
 
 
+def test_what_could_not_be_measured_is_a_dash_and_no_mark(content: Content) -> None:
+    metrics = content.metrics
+    nothing = {"miou": None, "pixel_accuracy": None}
+    empty = metrics.baselines["unet"].model_copy(update={**nothing, "iou_per_class": [None] * 4})
+    by_steps = dict.fromkeys(metrics.segmentation.by_steps, empty)
+    own = metrics.systems["semflow"].model_copy(
+        update={"segmentation": {f"euler-{steps}": empty for steps in by_steps}}
+    )
+    segmentation = metrics.segmentation.model_copy(update={**nothing, "by_steps": by_steps})
+    unmeasured = metrics.model_copy(
+        update={
+            "segmentation": segmentation,
+            "systems": {"semflow": own},
+            "baselines": dict.fromkeys(metrics.baselines, empty),
+        }
+    )
+    reader = Reader(render_page(replace(content, metrics=unmeasured)))
+    assert reader.table("Segmentation of").row("U-Net") == [NOTHING, NOTHING]
+    assert not any("mIoU by number" in (tag.get("aria-label") or "") for _, tag in reader.tags)
+    assert "Not in any tested label: water, forest & bush, <ice>, barren." in reader.text
+
+
 def test_an_unknown_baseline_is_shown_under_its_own_name(content: Content) -> None:
     baselines = {**content.metrics.baselines, "linear_probe": content.metrics.baselines["unet"]}
     metrics = content.metrics.model_copy(update={"baselines": baselines})

@@ -61,12 +61,12 @@ def kill_midway(stage: str, root: Path, delay: float, after: int) -> int:
     return len(list(notes.rglob("*.tar.json")))
 
 
-def finish_it(stage: str, root: Path) -> str:
-    """Runs a stage to its end; returns what it said on stderr."""
-    with start(stage, root) as run:
-        _, errors = run.communicate(timeout=120)
+def finish_it(stage: str, root: Path, launcher: tuple[str, ...] = ()) -> tuple[str, str]:
+    """Runs a stage to its end; returns what it said on stdout and on stderr."""
+    with start(stage, root, launcher=launcher) as run:
+        said, errors = run.communicate(timeout=120)
     assert run.returncode == 0, errors
-    return errors
+    return said, errors
 
 
 def kept(errors: str, stage: str) -> int:
@@ -86,43 +86,36 @@ def test_killed_pixel_shards_go_on_to_the_same_bytes(root: Path, dataset: TinyDa
     finished = kill_midway("shards", root, delay=0.1, after=1)
     assert not (root / "shards").exists()
     leave_half_a_shard(scratch_for(root / "shards"))
-    assert SHARDS > kept(finish_it("shards", root), "shards") >= finished
+    assert SHARDS > kept(finish_it("shards", root)[1], "shards") >= finished
     assert checksums(root / "shards") == checksums(dataset.shards)
 
 
-def test_killed_latents_go_on_to_the_same_bytes_and_make_an_altered_shard_anew(
+def test_two_ranks_finish_the_latents_that_one_was_killed_at_with_the_same_bytes(
     with_shards: Path, dataset: TinyDataset
 ) -> None:
     finished = kill_midway("latents", with_shards, delay=0.2, after=2)
     scratch = scratch_for(with_shards / "latents")
-    flip_a_byte(next((scratch / "out").rglob("000000.tar")))
+    # Made anew, and the half one is no part of the result.
+    flip_a_byte(scratch / "out" / "train" / "000000.tar")
     leave_half_a_shard(scratch)
-    assert kept(finish_it("latents", with_shards), "image_latents") == finished - 1
-    assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
-
-
-def test_two_ranks_write_the_same_latents_as_one(with_shards: Path, dataset: TinyDataset) -> None:
-    with start("latents", with_shards, launcher=(sys.executable, *TORCHRUN)) as run:
-        said, errors = run.communicate(timeout=120)
-    assert run.returncode == 0, errors
+    said, errors = finish_it("latents", with_shards, launcher=(sys.executable, *TORCHRUN))
     assert sorted(said.splitlines()) == ["rank 0 of 2", "rank 1 of 2"]
+    assert kept(errors, "image_latents") == finished - 1
     assert checksums(with_shards / "latents") == checksums(dataset.image_latents)
 
 
-@pytest.fixture(params=[1, 2])
-def worker_processes(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """So many workers in processes of their own, for several stages."""
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers in processes of their own, for several stages."""
     with LocalCluster(
-        n_workers=request.param, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0"
     ) as cluster:
         monkeypatch.setenv(SCHEDULER_VARIABLE, cluster.scheduler_address)
         yield
 
 
-@pytest.mark.usefixtures("worker_processes")
-def test_worker_processes_write_the_same_bytes_however_many_there_are_and_though_some_die(
+@pytest.mark.usefixtures("two_processes")
+def test_worker_processes_write_the_same_bytes_though_some_die(
     tmp_path: Path, dataset: TinyDataset, params: DatasetParams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("semflow.index.checking.SAMPLES_PER_CHUNK", 3)

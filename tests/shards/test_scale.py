@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.closure import ROOT
 
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
+from tools.closure import ROOT
 
 STAGES = ("index", "shards", "pseudo_masks", "latents")
 

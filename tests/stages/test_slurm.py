@@ -10,19 +10,22 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from support.closure import ROOT
+from support.stages_project import make_project
+
+from tools.closure import ROOT
 
 # Two nodes on one machine: the command runs twice at once, and fails if either does.
 SRUN = '#!/bin/bash\n"$@" & first=$!\n"$@" & wait $! && wait $first\n'
 SCONTROL = '#!/bin/bash\n[ "$*" = "show hostnames node[0-1]" ] && printf "localhost\\nother\\n"\n'
-STAGE = (
-    "import os, pathlib; e = os.environ; "
-    "pathlib.Path(e['RANK']).write_text(e['GROUP_RANK'] + ' ' + e['WORLD_SIZE'])"
-)
-GRAPH = f"""
+STAGE = """
+import os, pathlib
+e = os.environ
+pathlib.Path(e["RANK"]).write_text(e["GROUP_RANK"] + " " + e["WORLD_SIZE"])
+"""
+GRAPH = """
 stages:
   train:
-    cmd: $SEMFLOW_LAUNCH python -c "{STAGE}"
+    cmd: python -m stages.launch work
     outs: ["0", "1"]
 """
 
@@ -49,10 +52,10 @@ def test_slurm_puts_a_stage_on_both_nodes_by_its_prefix(
         "SLURM_GPUS_ON_NODE": "1",
         "SLURM_JOB_ID": "7",
         "MASTER_PORT": str(free_port()),
+        "PYTHONPATH": str(ROOT),
     }.items():
         monkeypatch.setenv(name, value)
-    project = tmp_path / "project"
-    project.mkdir()
+    project = make_project(tmp_path / "project", STAGE)
     (project / "dvc.yaml").write_text(GRAPH, encoding="utf-8")
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=project, check=True)
     script = str(ROOT / "launch" / "slurm.sh")

@@ -17,16 +17,15 @@ from pathlib import Path
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.core.resume import held
 from semflow.index.listing import read_index
-from support.closure import ROOT
 from support.tiny_data import (
     SHAPE,
     TRAIN_SAMPLES,
     VAL_SAMPLES,
     RandomReader,
-    index_of,
     pixels_of,
     scratch_for,
 )
+from tools.closure import ROOT
 
 
 def start(
@@ -63,16 +62,12 @@ def checksums(*paths: Path) -> dict[str, str]:
 def main() -> None:
     """Runs the stage named on the command line."""
     stage, root, delay = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-    {"index": _index, "shards": _shards, "latents": _latents}[stage](root, delay)
+    {"shards": _shards, "latents": _latents}[stage](root, delay)
 
 
 def _reader(root: Path, delay: float) -> RandomReader:
     counts = {"train": TRAIN_SAMPLES, "val": VAL_SAMPLES}
     return RandomReader(root / "raw.txt", counts, delay=delay)
-
-
-def _index(root: Path, delay: float) -> None:
-    index_of(_reader(root, delay), root / "index")
 
 
 # Networks are imported only where they are used: workers import this file too.

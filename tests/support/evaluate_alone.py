@@ -1,6 +1,6 @@
 """Both directions of a tiny checkpoint over random samples, on all processes of a launch.
 
-Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a val split, and where the
+Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a split, and where the
 first process writes its figures.
 """
 
@@ -14,57 +14,65 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semflow.core.files import write_json
+from semflow.evaluation.evaluate import Evaluation, evaluate
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.samples import choose_samples
-from semflow.evaluation.segmentation import measure_segmentation
-from semflow.evaluation.synthesis import Judges, measure_synthesis
+from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.synthesis import Judges
+from semflow.pipeline import SemFlowPipeline
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from support.tiny import tiny_params, tiny_pipeline
 
 
-class Means(nn.Module):
-    """Features: the mean of each channel's rows."""
+class RowMeans(nn.Module):
+    """Features that can be worked out by hand: the mean of each channel's rows."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images.float().mean(dim=3).flatten(1)
 
 
-class Difference(nn.Module):
-    """A distance."""
+class Difference:
+    """A perceptual distance that can be, too: the mean absolute difference."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return (a - b).abs().mean(dim=(1, 2, 3))
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [images]
+
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        return (a[0] - b[0]).abs().mean(dim=(1, 2, 3))
+
+
+def simple_judges(pipeline: SemFlowPipeline) -> Judges:
+    """Judges whose answers are simple; the independent segmenter is the oracle's reading."""
+    return Judges(RowMeans(), Difference(), pipeline.class_scores)
+
+
+def simple_evaluation(
+    pipeline: SemFlowPipeline, split: Path, params: EvaluateParams, team: Team
+) -> Evaluation:
+    """A checkpoint over a split; its one baseline reads image latents as if they were a mask's."""
+    samples = choose_samples(ShardFolder(read_manifest(split)), params, team)
+    baselines = {"blind": lambda _batch, latents: pipeline.class_scores(latents.x_0)}
+    return Evaluation(pipeline, samples, simple_judges(pipeline), baselines, background=0)
 
 
 def main() -> None:
-    """Measures with judges whose answers are simple."""
+    """Measures all that needs no released weights."""
     torch.set_num_threads(1)
-    team = Team(Accelerator(cpu=True))
-    pipeline = tiny_pipeline(moving=True)
     changes = {
         "samples": 9,
         "reference": "own",
         "batch_size": 2,
         "segmentation_steps": (1, 2),
-        "synthesis_steps": (1, 2),
+        "synthesis_steps": (1, 3),
         "diversity_labels": 5,
     }
     params = tiny_params().evaluate.model_copy(update=changes)
-    with torch.no_grad():
-        val = ShardFolder(read_manifest(Path(sys.argv[1])))
-        chosen = choose_samples(val, params, team)
-        judges = Judges(
-            Means(), Difference(), lambda image: pipeline.score_batch(image, num_steps=1)
-        )
-        segmentation = measure_segmentation(pipeline, chosen.tested, params, background=0)
-        synthesis = measure_synthesis(pipeline, judges, chosen, params, protocol=None)
+    team = Team(Accelerator(cpu=True))
+    evaluation = simple_evaluation(tiny_pipeline(moving=True), Path(sys.argv[1]), params, team)
+    metrics = evaluate(evaluation, params, Path(sys.argv[2]).parent)
     if team.is_first:
-        figures = {
-            "segmentation": segmentation.model_dump(mode="json"),
-            "synthesis": synthesis.model_dump(mode="json"),
-        }
-        write_json(Path(sys.argv[2]), figures)
+        write_json(Path(sys.argv[2]), metrics.model_dump(mode="json"))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from support.closure import ROOT
+from tools.closure import ROOT
 
 # The project's own stage beside the repository's launcher and entry.
 PACKAGE = f"__path__.append({str(ROOT / 'stages')!r})\n"

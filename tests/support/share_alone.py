@@ -23,8 +23,8 @@ from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
 from semflow.training.environment import new_accelerator
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
-from support.closure import ROOT
 from support.tiny_data import BACKBONE
+from tools.closure import ROOT
 
 
 class Draws:

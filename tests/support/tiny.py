@@ -34,8 +34,8 @@ from semflow.shards.tar import Record, write_shard
 from semflow.training.inputs import FlowInputs, open_latents, open_split
 from semflow.training.samples import OnlineMasks, TrainingSample, TrainingSamples
 from semflow.training.stage import TrainStage
-from support.closure import ROOT
 from support.tiny_data import BACKBONE, CLASSES, NOISE, PALETTE, SHAPE, SIZE, scratch_for
+from tools.closure import ROOT
 
 PATCH = 4
 CHANNELS = 3 * PATCH**2  # as many as a patch has numbers, so that nothing need be lost

@@ -15,7 +15,7 @@ from semflow.training.checkpoints import SECONDS_VARIABLE
 from semflow.training.stage import TrainStage
 from stages.entry import Folders
 from stages.train import main
-from support.closure import ROOT
+from tools.closure import ROOT
 
 
 def start(

@@ -14,7 +14,6 @@ import pytest
 import torch
 from accelerate import Accelerator, DistributedType
 from safetensors.torch import load_file
-from support.closure import ROOT
 from support.share_alone import train
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -22,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from semflow.core.errors import UserError
 from semflow.training.checkpoints import SECONDS_VARIABLE, read_state
 from semflow.training.fsdp import gathered, own_part, own_parts, prepare, shard_where_asked
+from tools.closure import ROOT
 
 SHARED = (
     *(sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0"),

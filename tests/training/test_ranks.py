@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
-from support.closure import ROOT
 from support.train_alone import run_here, start
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from semflow.core.files import read_json
 from semflow.pipeline import load_pipeline
 from semflow.training.environment import MICRO_BATCH
 from stages.entry import Folders
+from tools.closure import ROOT
 
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 SHARED = (

@@ -2,12 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
 
 from semflow.core.errors import UserError
-from semflow.evaluation.score_matching import LabelIds, Matches, key_of, match_labels, match_samples
+from semflow.evaluation.score_files import (
+    LabelIds,
+    Matches,
+    key_of,
+    match_labels,
+    match_samples,
+    to_resolution,
+)
 
 FRAME = "aachen_000000_000019"
 
@@ -159,3 +170,33 @@ def test_a_photo_without_synthesis_is_refused(folders: tuple[Path, Path]) -> Non
     touch(predictions, "a.0.png")
     with pytest.raises(UserError, match=r"has no prediction of .*b\.png"):
         match_samples(predictions, truth)
+
+
+def test_images_are_resized_as_pillow_does_it() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 12, 20, 3), np.uint8)
+    resized = to_resolution(torch.from_numpy(pixels).permute(0, 3, 1, 2), (6, 7))
+    assert resized.shape == (2, 3, 6, 7)
+    assert resized.dtype == torch.uint8
+    for image, source in zip(resized, pixels, strict=True):
+        expected = Image.fromarray(source).resize((7, 6), Image.Resampling.BICUBIC)
+        assert np.array_equal(image.permute(1, 2, 0), np.asarray(expected))
+
+
+def test_reducing_averages_what_it_leaves_out() -> None:
+    # Every other column is white: without antialiasing the result would be black or white.
+    stripes = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
+    stripes[..., ::2] = 0
+    assert (to_resolution(stripes, (8, 8)).float() - 127.5).abs().max() < 16
+
+
+def test_images_of_the_resolution_stay_as_they_are() -> None:
+    images = torch.randint(0, 256, (2, 3, 8, 6)).byte()
+    assert torch.equal(to_resolution(images, (8, 6)), images)
+
+
+@pytest.mark.parametrize(
+    "images", [torch.zeros(1, 3, 4, 4), torch.zeros(3, 4, 4).byte(), torch.zeros(1, 4, 4, 3).byte()]
+)
+def test_what_is_no_batch_of_byte_images_is_not_resized(images: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"give uint8 \(N, 3, H, W\)"):
+        to_resolution(images, (2, 2))

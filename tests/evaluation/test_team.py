@@ -8,11 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from support.closure import ROOT
-from support.tiny_data import CLASSES, PALETTE, SHAPE, RandomReader, index_of, pixels_of
-
-from semflow.pseudo_masks.palette import make_palette
+from tools.closure import ROOT
 
 
 def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:
@@ -29,18 +25,7 @@ def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, objec
     return found
 
 
-@pytest.fixture
-def val(tmp_path: Path) -> Path:
-    """Ten samples: five batches, of which two processes have unequal shares."""
-    (tmp_path / "raw.txt").touch()
-    reader = RandomReader(tmp_path / "raw.txt", {"val": 10})
-    palette = make_palette(PALETTE, len(CLASSES.names))
-    index = index_of(reader, tmp_path / "index")
-    pixels_of(index, reader, palette, SHAPE, tmp_path / "shards", tmp_path / "digests.json")
-    return tmp_path / "shards" / "val"
-
-
-def test_two_processes_find_exactly_what_one_finds(val: Path, tmp_path: Path) -> None:
+def test_two_processes_find_exactly_what_one_finds(split: Path, tmp_path: Path) -> None:
     two = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    alone = measured(val, tmp_path / "one.json", (sys.executable,))
-    assert measured(val, tmp_path / "two.json", two) == alone
+    alone = measured(split, tmp_path / "one.json", (sys.executable,))
+    assert measured(split, tmp_path / "two.json", two) == alone

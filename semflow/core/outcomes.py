@@ -21,7 +21,7 @@ from typing import Any
 
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import write_json
-from stages.passing import is_passing, is_passing_name
+from semflow.core.passing import is_passing, is_passing_name
 
 OUTCOME_VARIABLE = "SEMFLOW_OUTCOME"
 LAUNCH_FILE = "launch.json"
@@ -208,8 +208,8 @@ def _watched(note: _RankNote) -> Iterator[None]:
     thread.start()
     before = signal.signal(signal.SIGTERM, _leave_to_the_thread)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    # A forked worker that its parent ends would tell the parent's thread of it.
-    os.register_at_fork(after_in_child=_unwatch)
+    # A forked worker that its parent ends would tell the parent's thread of it, or survive it.
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_unwatch)
     try:
         yield
     finally:
@@ -230,10 +230,19 @@ def _watch(reading: int, note: _RankNote) -> None:
                 os._exit(EXIT_CODES[TERMINATED])
 
 
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_go() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
 def _unwatch() -> None:
     if signal.getsignal(signal.SIGTERM) is _leave_to_the_thread:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
+    _let_go()
 
 
 def _leave_to_the_thread(_number: int, _frame: FrameType | None) -> None:

@@ -4,21 +4,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tiny import ALONE, TinyDataset
-from support.tiny_data import SIZE, VAL_SAMPLES
+from support.tiny import ALONE
+from support.tiny_data import SIZE
 from torch import Tensor, nn
 
 from semflow.core.errors import UserError
-from semflow.evaluation import field_metrics as protocol
-from semflow.evaluation.field_metrics import measure_protocol
+from semflow.evaluation import protocol
 from semflow.evaluation.presets import DIVERSITY_SAMPLES
-from semflow.evaluation.samples import ValSamples
+from semflow.evaluation.protocol import ProtocolImages
+from semflow.evaluation.samples import EvaluatedSamples
 from semflow.evaluation.schema import ProtocolParams
 from semflow.evaluation.score_synthesis import PerceptualNetwork
+from semflow.evaluation.synthesis import synthesize
 from semflow.metrics.features import FeatureNetwork
 from semflow.pipeline import SemFlowPipeline
 from semflow.shards.manifest import read_manifest
-from semflow.shards.tar import ShardFolder
+from semflow.shards.reading import ShardFolder
+
+TESTED = 5
 
 
 class MeanColour(nn.Module):
@@ -36,9 +39,9 @@ class Difference(nn.Module):
 
 
 @pytest.fixture
-def tested(dataset: TinyDataset) -> ValSamples:
-    folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return ValSamples(folder, tuple(range(VAL_SAMPLES)), batch_size=2, team=ALONE)
+def samples(split: Path) -> EvaluatedSamples:
+    folder = ShardFolder(read_manifest(split))
+    return EvaluatedSamples(folder, tuple(range(TESTED)), None, batch_size=2, team=ALONE)
 
 
 def settings(folder: Path) -> ProtocolParams:
@@ -46,20 +49,18 @@ def settings(folder: Path) -> ProtocolParams:
     return ProtocolParams(preset="paper", inception=inception, lpips=lpips)
 
 
-def test_missing_weights_are_told_before_anything_is_synthesized(
-    tested: ValSamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_missing_weights_are_told_before_anything_is_written(
+    moving_pipeline: SemFlowPipeline, samples: EvaluatedSamples, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(protocol, "synthesize", None)
-    pipeline = SemFlowPipeline.__new__(SemFlowPipeline)
-    monkeypatch.setattr(SemFlowPipeline, "device", torch.device("cpu"))
     with pytest.raises(UserError, match=r"inception\.pth") as refusal:
-        measure_protocol(pipeline, tested, settings(tmp_path), seed=0, folder=tmp_path)
+        ProtocolImages(moving_pipeline, samples, settings(tmp_path), 0, tmp_path)
     assert "\n" not in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_scored_are_the_pipelines_own_syntheses_of_every_label(
     moving_pipeline: SemFlowPipeline,
-    tested: ValSamples,
+    samples: EvaluatedSamples,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -71,13 +72,19 @@ def test_what_is_scored_are_the_pipelines_own_syntheses_of_every_label(
 
     monkeypatch.setattr(protocol, "load_networks", load)
     monkeypatch.setattr("semflow.evaluation.score_synthesis.SMALLEST_SIDE", 1)
-    found = measure_protocol(moving_pipeline, tested, settings(tmp_path), 5, tmp_path)
+    images = ProtocolImages(moving_pipeline, samples, settings(tmp_path), 5, tmp_path)
+    distances = []
+    for batch in samples.batches():
+        made = synthesize(moving_pipeline, batch.label, batch.items, 5)
+        images.update(batch, made)
+        distances.append((made.float() - batch.image.float()).abs().mean(dim=(1, 2, 3)) / 127.5)
+    assert len(list(tmp_path.glob("syntheses/*.png"))) == TESTED * DIVERSITY_SAMPLES
+    found = images.compute()
     assert found is not None
     assert (found.protocol.preset, found.protocol.resolution) == ("paper", (SIZE, SIZE))
-    assert (found.protocol.real, found.protocol.fake) == (VAL_SAMPLES, VAL_SAMPLES)
+    assert (found.protocol.real, found.protocol.fake) == (TESTED, TESTED)
     assert found.lpips_div_samples == DIVERSITY_SAMPLES
-    distances = []
-    for batch in tested.batches("test"):
-        made = protocol.synthesize(moving_pipeline, batch.label, batch.items, 5, None)
-        distances.append((made.float() - batch.image.float()).abs().mean(dim=(1, 2, 3)) / 127.5)
     assert found.lpips_gt == pytest.approx(float(torch.cat(distances).mean()), rel=1e-4)
+    assert found.lpips_div is not None
+    assert found.lpips_div > 0
+    assert list(tmp_path.rglob("*.png")) == []

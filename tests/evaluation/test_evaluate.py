@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from support.evaluate_alone import simple_evaluation
+from support.tiny import ALONE, TinyDataset
+from torch import Tensor
+
+from semflow.core.errors import UserError
+from semflow.evaluation import samples as reading
+from semflow.evaluation.evaluate import EvaluationInputs, evaluate, evaluate_dataset
+from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.pipeline import SemFlowPipeline
+from semflow.schema import DatasetParams
+from semflow.shards.manifest import read_manifest
+from semflow.shards.reading import ShardFolder
+
+SETTINGS = {
+    "samples": 4,
+    "reference": "other",
+    "batch_size": 3,
+    "segmentation_steps": (5, 2),
+    "synthesis_steps": (1,),
+    "diversity_labels": 2,
+}
+
+
+def test_the_split_is_read_once_and_each_image_is_encoded_once(
+    moving_pipeline: SemFlowPipeline,
+    split: Path,
+    params: DatasetParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded: Counter[bytes] = Counter()
+    encoded: Counter[bytes] = Counter()
+    read, encode = reading.png_pixels, PatchAutoencoder.encode
+
+    def counting_read(content: bytes) -> object:
+        decoded[content] += 1
+        return read(content)
+
+    def counting_encode(self: PatchAutoencoder, image: Tensor) -> object:
+        encoded.update(pixels.numpy().tobytes() for pixels in image)
+        return encode(self, image)
+
+    monkeypatch.setattr(reading, "png_pixels", counting_read)
+    monkeypatch.setattr(PatchAutoencoder, "encode", counting_encode)
+    settings = params.evaluate.model_copy(update=SETTINGS)
+    evaluate(
+        simple_evaluation(moving_pipeline, split, settings, ALONE),
+        settings,
+        tmp_path,
+    )
+    folder = ShardFolder(read_manifest(split))
+    members = {
+        name: [folder.read(position, name) for position in range(10)]
+        for name in ("image.png", "label.png", "native_label.png")
+    }
+    assert set(decoded.values()) == {1}
+    assert len(set(members["image.png"]) & decoded.keys()) == 8  # four tested, four others
+    assert len(set(members["native_label.png"]) & decoded.keys()) == 4
+    # Per tested sample: its image, its pseudo-mask plain and perturbed, syntheses with one and two
+    # steps; and for each of two labels two perturbed pseudo-masks. Some of those may be equal.
+    assert encoded.total() == 4 * (1 + 2 + 2) + 2 * 2
+    image = torch.tensor(read(members["image.png"][0])).permute(2, 0, 1).float() / 127.5 - 1
+    assert encoded[image.numpy().tobytes()] == 1
+
+
+def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
+    moving_pipeline: SemFlowPipeline, split: Path, params: DatasetParams, tmp_path: Path
+) -> None:
+    settings = params.evaluate.model_copy(update=SETTINGS)
+    evaluation = simple_evaluation(moving_pipeline, split, settings, ALONE)
+    found = evaluate(evaluation, settings, tmp_path)
+    (system,) = found.systems.values()
+    assert list(found.systems) == ["semflow"]
+    # The checkpoint's own numbers of steps, 1 and 2, stand beside those asked for.
+    assert list(system.segmentation) == ["euler-1", "euler-2", "euler-5"]
+    assert list(system.synthesis) == ["euler-1", "euler-2"]
+    assert found.segmentation.by_steps[5] == system.segmentation["euler-5"]
+    assert (found.segmentation.steps, found.synthesis.steps) == (1, 2)
+    assert found.segmentation.miou == system.segmentation["euler-1"].miou
+    assert found.synthesis.roundtrip_miou == system.synthesis["euler-2"].roundtrip_miou_unet
+    assert list(found.baselines) == ["blind"]
+    assert found.baselines["blind"] != system.segmentation["euler-1"]
+    assert found.segmentation.oracle_miou is not None
+    assert found.segmentation.miou is not None
+    assert found.segmentation.oracle_miou > found.segmentation.miou
+
+
+def test_a_split_of_three_samples_is_refused_before_anything_is_loaded(
+    dataset: TinyDataset, params: DatasetParams, workspace: Path
+) -> None:
+    nowhere = workspace / "nowhere"
+    nowhere.mkdir()
+    inputs = EvaluationInputs(nowhere, nowhere, nowhere, dataset.shards)
+    with pytest.raises(UserError, match="split val has 3 samples"):
+        evaluate_dataset("earth", inputs, params.evaluate)
