@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from bench import figure
 from semflow.core.files import write_text
 from semflow.core.logs import log_folder
 from semflow.evaluation.results import Metrics, read_metrics
@@ -97,8 +98,9 @@ def row(mode: str, speed: float, metrics: Metrics) -> str:
     synthesis = metrics.synthesis
     made = synthesis.by_steps[synthesis.steps]
     return (
-        f"| {mode} | {metrics.segmentation.miou:.3f} | {synthesis.roundtrip_miou:.3f} "
-        f"| {made.fd_mobilenetv2:.1f} | {synthesis.diversity_st_lpips:.3f} | {speed:.0f} |"
+        f"| {mode} | {figure(metrics.segmentation.miou, 3)} "
+        f"| {figure(synthesis.roundtrip_miou, 3)} | {made.fd_mobilenetv2:.1f} "
+        f"| {synthesis.diversity_st_lpips:.3f} | {speed:.0f} |"
     )
 
 

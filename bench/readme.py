@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench import figure
 from semflow.core.files import read_json, write_json, write_text
 from semflow.core.pictures import color_table, picture_grid
 from semflow.core.seeds import spread
@@ -128,7 +129,7 @@ def introduction(runs: Mapping[str, Figures]) -> str:
     return (
         f"{len(first['classes'])} classes, {first['segmentation']['samples']:,} tiles of held-out "
         f"longitude blocks, {seen} training samples seen; oracle mIoU "
-        f"{first['segmentation']['oracle_miou']:.3f}."
+        f"{figure(first['segmentation']['oracle_miou'], 3)}."
     )
 
 
@@ -139,7 +140,7 @@ def segmentation(runs: Mapping[str, Figures]) -> str:
         found = _by_sampler(metrics, "segmentation", "SemFlow, ")
         for name, figures in metrics["baselines"].items():
             found[BASELINES.get(name, name)] = figures
-        return {name: f"{figures['miou']:.3f}" for name, figures in found.items()}
+        return {name: figure(figures["miou"], 3) for name, figures in found.items()}
 
     heads = ["segmentation, mIoU", *(f"`{run}`" for run in runs)]
     return _table(heads, runs, rows, "-")
@@ -150,11 +151,11 @@ def synthesis(runs: Mapping[str, Figures]) -> str:
 
     def rows(metrics: Figures) -> dict[str, str]:
         found = {
-            name: f"{figures['roundtrip_miou_unet']:.3f} | {figures['fd_mobilenetv2']:.1f}"
+            name: f"{figure(figures['roundtrip_miou_unet'], 3)} | {figures['fd_mobilenetv2']:.1f}"
             for name, figures in _by_sampler(metrics, "synthesis", "").items()
         }
         floor = metrics["synthesis"]["floor_fd_mobilenetv2"]
-        found["real images"] = f"{metrics['baselines']['unet']['miou']:.3f} | {floor:.1f}"
+        found["real images"] = f"{figure(metrics['baselines']['unet']['miou'], 3)} | {floor:.1f}"
         return found
 
     pairs = [head for run in runs for head in (f"round trip, `{run}`", "FD-MobileNetV2")]

@@ -172,23 +172,23 @@ def _metrics(metrics: Metrics, path: Path) -> Iterator[str]:
     segmentation, synthesis = metrics.segmentation, metrics.synthesis
     yield f"{path}: {segmentation.samples} val samples"
     yield (
-        f"  mIoU {segmentation.miou:.4f} with {segmentation.steps} steps, "
-        f"oracle {segmentation.oracle_miou:.4f}"
+        f"  mIoU {_score(segmentation.miou)} with {segmentation.steps} steps, "
+        f"oracle {_score(segmentation.oracle_miou)}"
     )
     for name, value in metrics.baselines.items():
-        yield f"  mIoU {value.miou:.4f} {name}"
-    yield f"  round trip mIoU {synthesis.roundtrip_miou:.4f} with {synthesis.steps} steps"
+        yield f"  mIoU {_score(value.miou)} {name}"
+    yield f"  round trip mIoU {_score(synthesis.roundtrip_miou)} with {synthesis.steps} steps"
     for name, system in metrics.systems.items():
         yield from _system(name, system)
 
 
 def _system(name: str, system: System) -> Iterator[str]:
     for sampler, way in system.segmentation.items():
-        yield f"  {name} {sampler}: mIoU {way.miou:.4f}"
+        yield f"  {name} {sampler}: mIoU {_score(way.miou)}"
     for sampler, back in system.synthesis.items():
         yield (
             f"  {name} {sampler}: FD-MobileNetV2 {back.fd_mobilenetv2:.1f}, "
-            f"round trip mIoU {back.roundtrip_miou_unet:.4f}"
+            f"round trip mIoU {_score(back.roundtrip_miou_unet)}"
         )
 
 
@@ -200,6 +200,10 @@ def _fit(model: type[Model], values: Any, path: Path) -> Model:
             f"{path} does not fit this version ({error.error_count()} misfits); "
             "make it anew: dvc repro"
         ) from None
+
+
+def _score(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _hexadecimal(color: Sequence[float]) -> str:
