@@ -166,8 +166,10 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         made = synthesis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[pipeline.config.synthesize_steps])
-    segmented = counts.compute(evaluation.background)
-    synthesized = synthesis.compute(None if protocol is None else protocol.compute())
+    segmented, synthesized = counts.compute(evaluation.background), synthesis.compute()
+    if protocol is not None:
+        # Last, since the other processes have nothing to wait for while the first one scores.
+        synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
     return results_of(evaluation, params, segmented, synthesized)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from semflow.core.seeds import spread
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.results import InceptionScores, Synthesis, SynthesisFigures
+from semflow.evaluation.results import Synthesis, SynthesisFigures
 from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
 from semflow.metrics.confusion import ConfusionMatrix
@@ -220,12 +220,8 @@ class SynthesisMeasure:
         self._diversity.update(batch)
         return made
 
-    def compute(self, protocol: InceptionScores | None) -> Synthesis:
-        """The results, from what all processes found.
-
-        Args:
-            protocol: The field's distances, where they were asked for.
-        """
+    def compute(self) -> Synthesis:
+        """The results, from what all processes found, without the field's distances."""
         real, config = self._real.compute(), self._pipeline.config
         by_steps = {
             num_steps: syntheses.compute(real.reference)
@@ -243,7 +239,7 @@ class SynthesisMeasure:
             floor_kd_mobilenetv2=floor_kernel,
             diversity_st_lpips=self._diversity.compute(),
             roundtrip_miou=by_steps[config.synthesize_steps].roundtrip_miou_unet,
-            protocol=protocol,
+            protocol=None,
             by_steps=by_steps,
         )
 

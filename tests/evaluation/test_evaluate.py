@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.evaluate_alone import simple_evaluation
+from support.evaluate_alone import RowMeans, simple_evaluation
 from support.tiny import ALONE, TinyDataset
-from torch import Tensor
+from torch import Tensor, nn
 
 from semflow.core.errors import UserError
+from semflow.evaluation import protocol
 from semflow.evaluation import samples as reading
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate, evaluate_dataset
+from semflow.evaluation.schema import ProtocolParams
+from semflow.evaluation.score_synthesis import PerceptualNetwork
+from semflow.metrics.features import FeatureNetwork
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.pipeline import SemFlowPipeline
 from semflow.schema import DatasetParams
@@ -100,3 +104,31 @@ def test_a_split_of_three_samples_is_refused_before_anything_is_loaded(
     inputs = EvaluationInputs(nowhere, nowhere, nowhere, dataset.shards)
     with pytest.raises(UserError, match="split val has 3 samples"):
         evaluate_dataset("earth", inputs, params.evaluate)
+
+
+def test_the_field_s_distances_are_of_the_first_synthesis_with_the_default_steps(
+    moving_pipeline: SemFlowPipeline,
+    split: Path,
+    params: DatasetParams,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Absolute(nn.Module):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return (a - b).abs().mean(dim=(1, 2, 3))
+
+    features = FeatureNetwork("pt_inception-2015-12-05", RowMeans(), "ab" * 32)
+    networks = (features, PerceptualNetwork(Absolute(), "cd" * 32))
+    monkeypatch.setattr(protocol, "load_networks", lambda _params, _device: networks)
+    monkeypatch.setattr("semflow.evaluation.score_synthesis.SMALLEST_SIDE", 1)
+    asked = ProtocolParams(preset="paper", inception="inception.pth", lpips="alexnet.pth")
+    changes = {**SETTINGS, "reference": "own", "protocol": asked}
+    settings = params.evaluate.model_copy(update=changes)
+    evaluation = simple_evaluation(moving_pipeline, split, settings, ALONE)
+    found = evaluate(evaluation, settings, tmp_path).synthesis
+    assert found.protocol is not None
+    # The same distances of the same images, once from tensors and once from files.
+    default = found.by_steps[found.steps]
+    assert found.protocol.lpips_gt == pytest.approx(default.st_lpips_to_truth, rel=1e-5)
+    assert found.protocol.fid == pytest.approx(default.fd_mobilenetv2, rel=1e-5)
+    assert found.protocol.floor_kid == pytest.approx(found.floor_kd_mobilenetv2, rel=1e-4)

@@ -119,7 +119,7 @@ def test_every_number_of_steps_starts_from_the_same_latents(
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
     assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
     assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
-    found = measure.compute(protocol=None)
+    found = measure.compute()
     assert (found.samples, found.reference_samples, found.floor_samples) == (5, 5, 5)
     difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)
