@@ -18,7 +18,6 @@ CLASSES: list[tuple[str, Color]] = [
     ("ice", (240, 248, 255)),
     ("bush", (30, 150, 40)),
 ]
-TESTS = ROOT / "tests"
 IOUS: dict[str, list[float | None]] = {
     "one": [0.5, 1.0, None],
     "two": [0.25, 0.0, None],
@@ -159,15 +158,15 @@ def test_drawings_carry_no_trace_of_when_and_by_what_they_were_made() -> None:
 
 def test_another_process_with_settings_of_its_own_draws_the_same_bytes() -> None:
     script = (
+        "import sys; sys.path.insert(0, 'tests')\n"
         "import matplotlib; matplotlib.rcParams.update({'font.size': 30, 'axes.grid': False,"
         " 'svg.fonttype': 'path', 'lines.linewidth': 9})\n"
         "from report.test_charts import bars, curve\n"
         "print(*curve().drawings, *bars().drawings, *(mark for mark, _ in bars().legend))\n"
-        "import sys\n"
         "assert not {'matplotlib.pyplot', 'torch'} & set(sys.modules)"
     )
     other = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=TESTS
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
     )
     here = [*curve().drawings, *bars().drawings, *(mark for mark, _ in bars().legend)]
     assert other.stdout == " ".join(here) + "\n"
