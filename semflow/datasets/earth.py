@@ -19,6 +19,7 @@ from semflow.core.labels import ClassTable
 from semflow.datasets.base import Sample
 from semflow.datasets.schema import EarthIndex
 
+FETCH = "dvc repro stages/dvc.yaml:raw@earth"
 IMAGE_FILE = "bmng.jpg"
 LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"
 IMAGE_SIZE = (5400, 2700)  # width, height
@@ -60,7 +61,7 @@ class EarthReader:
         self._params = params
         for path in self.files():
             if not path.is_file():
-                raise UserError(f"{path} is missing; fetch it with: dvc repro raw")
+                raise UserError(f"{path} is missing; fetch it with: {FETCH}")
 
     def files(self) -> list[Path]:
         """The imagery and the land cover."""
@@ -172,9 +173,7 @@ def _open(path: Path, size: tuple[int, int]) -> Image.Image:
         image = Image.open(path)
         image.load()
     except OSError as error:
-        raise UserError(
-            f"{path} is unreadable ({error}); delete it and run: dvc repro raw"
-        ) from None
+        raise UserError(f"{path} is unreadable ({error}); delete it and run: {FETCH}") from None
     if image.size != size:
         raise UserError(f"{path} is {image.size[0]}x{image.size[1]}, expected {size[0]}x{size[1]}")
     return image

@@ -18,13 +18,31 @@ ID_MODES = ("L", "P")
 """Pillow's modes whose pixels are one byte, an id; of a palette image the colours are no matter."""
 
 
+def load_image(path: Path) -> Image.Image:
+    """An image file, decoded, in whatever mode it has.
+
+    Raises:
+        UnreadableSample: The file is missing, cut short or no image.
+    """
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError:
+        raise UnreadableSample(f"{path.name} is missing") from None
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
+        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableSample(f"{path.name} is too large ({error})") from None
+    return image
+
+
 def read_image(path: Path) -> NDArray[np.uint8]:
     """An image file as (H, W, 3) uint8 RGB.
 
     Raises:
         UnreadableSample: the file is missing, cut short or no image.
     """
-    return np.asarray(_load(path).convert("RGB"))
+    return np.asarray(load_image(path).convert("RGB"))
 
 
 def read_label(path: Path) -> NDArray[np.uint8]:
@@ -33,7 +51,7 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     Raises:
         UnreadableSample: the file is missing, cut short or does not hold one byte for each pixel.
     """
-    image = _load(path)
+    image = load_image(path)
     if image.mode not in ID_MODES:
         raise UnreadableSample(f"{path.name} has mode {image.mode}, a label has one id for a pixel")
     return np.asarray(image)
@@ -101,16 +119,3 @@ def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
     if not names:
         raise UserError(f"{folder} holds no file named *{' or *'.join(endings)}; unpack it again")
     return names
-
-
-def _load(path: Path) -> Image.Image:
-    try:
-        image = Image.open(path)
-        image.load()
-    except FileNotFoundError:
-        raise UnreadableSample(f"{path.name} is missing") from None
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
-        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadableSample(f"{path.name} is too large ({error})") from None
-    return image

@@ -10,6 +10,7 @@ from semflow.datasets.cityscapes import CityscapesReader
 from semflow.datasets.coco_stuff import CocoStuffReader
 from semflow.datasets.earth import EarthReader
 from semflow.datasets.folder import FolderReader
+from semflow.datasets.robots import RobotsReader
 from semflow.datasets.schema import (
     CelebAMaskHQIndex,
     CityscapesIndex,
@@ -17,6 +18,7 @@ from semflow.datasets.schema import (
     EarthIndex,
     FolderIndex,
     IndexParams,
+    RobotsIndex,
 )
 
 
@@ -29,6 +31,8 @@ def open_reader(raw: Path, params: IndexParams) -> Reader:
     match params:
         case EarthIndex():
             return EarthReader(raw, params)
+        case RobotsIndex():
+            return RobotsReader(raw, params)
         case CityscapesIndex():
             return CityscapesReader(raw)
         case CelebAMaskHQIndex():

@@ -13,6 +13,7 @@ from semflow.params.fields import (
     Latitude,
     NonNegative,
     Positive,
+    Seed,
     StageParams,
 )
 
@@ -48,6 +49,28 @@ class EarthIndex(Block):
         if self.mode_filter % 2 == 0:
             raise ValueError(f"mode_filter must be odd, got {self.mode_filter}")
         return self
+
+
+class SplitSamples(Block):
+    """Number of samples of each split."""
+
+    train: Positive
+    val: Positive
+    test: Positive
+
+
+class RobotsIndex(Block):
+    """How many robots are composed, and how they lie in their images."""
+
+    reader: Literal["robots"]
+    samples: SplitSamples
+    size: Positive = Field(description="side of image and label, pixels; the layers have 300")
+    seed: Seed
+    max_shift: float = Field(
+        ge=0, le=0.25, description="to either side, and downward; in sides of the image"
+    )
+    max_scale: float = Field(ge=1, le=2, description="so many times larger or smaller at most")
+    max_rejects: MaxRejects
 
 
 class CityscapesIndex(Block):
@@ -126,7 +149,7 @@ def _refuse_repeated(what: str, values: list[str] | list[int]) -> None:
 
 
 IndexParams = Annotated[
-    EarthIndex | CityscapesIndex | CelebAMaskHQIndex | CocoStuffIndex | FolderIndex,
+    EarthIndex | RobotsIndex | CityscapesIndex | CelebAMaskHQIndex | CocoStuffIndex | FolderIndex,
     Field(discriminator="reader"),
 ]
 

@@ -1,0 +1,174 @@
+"""Robots composed of the part layers of RoboHash's set1; the label says which part is on top.
+
+Art: Zikri Kader, robots (set1) and backgrounds of RoboHash 2.0, CC BY 3.0 or 4.0. Of each part
+there are 10 designs, each in 10 colours. A split has designs and backgrounds of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semflow.core.errors import UserError
+from semflow.core.labels import ClassTable
+from semflow.datasets.base import Sample, UnreadableSample
+from semflow.datasets.layers import Window, paint, read_backdrop, read_layer
+from semflow.datasets.schema import RobotsIndex
+
+PARTS_FOLDER = "set1"
+BACKGROUNDS_FOLDER = "backgrounds"
+FETCH = "dvc repro stages/dvc.yaml:raw@robots"
+SPLITS = ("train", "val", "test")
+COLORS = (
+    "blue", "brown", "green", "grey", "orange", "pink", "purple", "red", "white", "yellow"
+)  # fmt: skip
+# In the order of painting, which is that of RoboHash's folder names after the #.
+PARTS = {
+    "body": "01Body",
+    "face": "02Face",
+    "accessory": "Accessory",
+    "eyes": "Eyes",
+    "mouth": "Mouth",
+}
+DESIGNS = range(1, 11)
+CLASSES: tuple[tuple[str, tuple[int, int, int]], ...] = (
+    ("background", (40, 44, 52)),
+    ("body", (66, 133, 244)),
+    ("face", (250, 188, 60)),
+    ("mouth", (219, 68, 85)),
+    ("eyes", (240, 240, 240)),
+    ("accessory", (52, 168, 83)),
+)
+CLASS_IDS = {name: class_id for class_id, (name, _) in enumerate(CLASSES)}
+# By what they show, so that look-alikes in other colours are in one split: val has the honeycombs
+# and the forest, test the city, the desert, the mountain and the screen.
+BACKGROUNDS = {
+    "train": (
+        "final1", "final4", "final5", "final6", "final8", "final9",
+        "robotBG-01", "robotBG-02", "robotBG-03", "robotBG-04", "robotBG-11", "robotBG-12",
+    ),
+    "val": ("final2", "robotBG-06", "robotBG-07", "robotBG-08"),
+    "test": ("final3", "final7", "final10", "robotBG-10"),
+}  # fmt: skip
+# The number before a # differs from colour to colour; the one at the end is the design's.
+_PART_FILE = re.compile(r"\d+#.+-(\d+)\.png")
+_BACKGROUND_FILE = re.compile(r"\d+#(.+)\.png")
+
+Catalogue = Mapping[tuple[str, ...], str]
+
+
+class RobotsReader:
+    """As many robots as the parameters say, each determined by (seed, split, number)."""
+
+    classes = ClassTable(
+        names=tuple(name for name, _ in CLASSES),
+        colors=tuple(color for _, color in CLASSES),
+        mirrored=tuple(range(len(CLASSES))),
+        background=CLASS_IDS["background"],
+    )
+
+    def __init__(self, raw: Path, params: RobotsIndex) -> None:
+        """Args: raw: the folder that the `raw` stage fills; params: how many robots, and how.
+
+        Raises:
+            UserError: a layer is missing.
+        """
+        self._raw = raw
+        self._params = params
+        read_catalogue(raw)
+
+    def files(self) -> list[Path]:
+        """All layers and backgrounds."""
+        return [self._raw / name for name in sorted(read_catalogue(self._raw).values())]
+
+    def samples(self) -> Iterator[Sample]:
+        """Split by split in the order of numbers; a sample's place names its layers."""
+        catalogue = read_catalogue(self._raw)
+        wanted = self._params.samples
+        for split, count in zip(SPLITS, (wanted.train, wanted.val, wanted.test), strict=True):
+            for number in range(count):
+                place = _draw(catalogue, self._params, split, number)
+                yield Sample(f"{split}_{number:06d}", split, place)
+
+    def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """One robot: image (S, S, 3) uint8 and label (S, S) uint8.
+
+        The label is the last painted part whose coverage is above 127 of 255, at the image's own
+        resolution.
+
+        Raises:
+            UserError: A layer is unreadable: which, and how to fetch it anew.
+        """
+        place, size = sample.place, self._params.size
+        window = Window(size, *(int(place[name]) / 1000 for name in ("scale", "across", "down")))
+        try:
+            image = read_backdrop(self._raw / str(place["background"]), size).copy()
+            label = np.full((size, size), CLASS_IDS["background"], np.uint8)
+            for part in PARTS:
+                layer = read_layer(self._raw / str(place[part]))
+                paint(image, label, layer, window, CLASS_IDS[part])
+        except UnreadableSample as error:
+            # Not the sample's own fault: other samples have the same layer.
+            raise UserError(f"{self._raw}: {error}; delete that folder and run: {FETCH}") from None
+        return image, label
+
+
+def split_of_design(design: int) -> str:
+    """The split that has a part's design (1 .. 10): six train, two val, two test."""
+    return {4: "val", 0: "test"}.get(design % 5, "train")
+
+
+def read_catalogue(raw: Path) -> Catalogue:
+    """The file of every (colour, part, design) and ("background", name), relative to the raw tree.
+
+    Raises:
+        UserError: One is missing: which, and how to fetch it.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for color in COLORS:
+        for part, folder in PARTS.items():
+            for path in (raw / PARTS_FOLDER / color).glob(f"*#{folder}/*.png"):
+                if match := _PART_FILE.fullmatch(path.name):
+                    found[color, part, str(int(match[1]))] = path.relative_to(raw).as_posix()
+    for path in (raw / BACKGROUNDS_FOLDER).glob("*/*.png"):
+        if match := _BACKGROUND_FILE.fullmatch(path.name):
+            found["background", match[1]] = path.relative_to(raw).as_posix()
+    for color in COLORS:
+        for part, folder in PARTS.items():
+            for design in DESIGNS:
+                if (color, part, str(design)) not in found:
+                    pattern = raw / PARTS_FOLDER / color / f"*#{folder}" / f"*-{design:02d}.png"
+                    raise UserError(f"{pattern} is missing; fetch it with: {FETCH}")
+    for name in (name for names in BACKGROUNDS.values() for name in names):
+        if ("background", name) not in found:
+            pattern = raw / BACKGROUNDS_FOLDER / "*" / f"*#{name}.png"
+            raise UserError(f"{pattern} is missing; fetch it with: {FETCH}")
+    return found
+
+
+def _draw(
+    catalogue: Catalogue, params: RobotsIndex, split: str, number: int
+) -> dict[str, int | str]:
+    """The layers of one robot, and its scale and shifts in thousandths.
+
+    `across` and `down` are in thousandths of the image's side.
+    """
+    draws = np.random.default_rng([params.seed, SPLITS.index(split), number])
+    color = COLORS[draws.integers(len(COLORS))]
+    designs = [design for design in DESIGNS if split_of_design(design) == split]
+    place: dict[str, int | str] = {
+        part: catalogue[color, part, str(designs[draws.integers(len(designs))])] for part in PARTS
+    }
+    names = BACKGROUNDS[split]
+    place["background"] = catalogue["background", names[draws.integers(len(names))]]
+    shift = round(1000 * params.max_shift)
+    # Never upward: the body ends where the layers end, and would hang in the air.
+    place["across"] = int(draws.integers(-shift, shift, endpoint=True))
+    place["down"] = int(draws.integers(0, shift, endpoint=True))
+    smallest, largest = round(1000 / params.max_scale), round(1000 * params.max_scale)
+    place["scale"] = int(draws.integers(smallest, largest, endpoint=True))
+    return place
