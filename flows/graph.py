@@ -1,7 +1,8 @@
-"""The stages that a target needs, in order, as dvc.yaml has them."""
+"""The stages that a target needs, in order, as dvc.yaml and stages/dvc.yaml have them."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,8 @@ from ruamel.yaml import YAML
 from semflow.core.errors import UserError
 from semflow.params.messages import nearest_name
 
-GRAPH_FILE = Path("dvc.yaml")
+GRAPH_FILES = ("dvc.yaml", "stages/dvc.yaml")
+"""`dvc repro` runs all of the first, and of others what that needs."""
 ITEM = "${item}"
 
 
@@ -23,7 +25,7 @@ class Stage:
     Args:
         name: Its key in dvc.yaml.
         address: What `dvc repro` calls it, `index@earth`; the name alone if it belongs to no data
-            set.
+            set; behind its file and a colon if that is not dvc.yaml.
         deps: Paths that it reads.
         outs: Paths that it makes.
         tracked: Those of them that git holds, not DVC's cache.
@@ -65,16 +67,20 @@ def stages_for(target: str, dataset: str, root: Path) -> list[Stage]:
 
 
 def read_stages(dataset: str, root: Path) -> dict[str, Stage]:
-    """All stages of dvc.yaml by name, for one data set.
+    """The stages that there are for one data set, by name.
 
     Raises:
         UserError: Dvc.yaml is absent.
     """
-    try:
-        found = YAML(typ="safe").load(root / GRAPH_FILE)["stages"]
-    except FileNotFoundError:
-        raise UserError(f"{root / GRAPH_FILE} not found; name a checkout of the project") from None
-    return {name: _stage(name, block, dataset) for name, block in found.items()}
+    if not (root / GRAPH_FILES[0]).is_file():
+        raise UserError(f"{root / GRAPH_FILES[0]} not found; name a checkout of the project")
+    return {
+        name: _stage(file, name, block, dataset)
+        for file in GRAPH_FILES
+        if (root / file).is_file()
+        for name, block in YAML(typ="safe").load(root / file)["stages"].items()
+        if _is_made_for(dataset, block)
+    }
 
 
 def outside(stages: Sequence[Stage]) -> list[str]:
@@ -84,18 +90,27 @@ def outside(stages: Sequence[Stage]) -> list[str]:
     return [dep for dep in read if not any(_overlap(dep, out) for out in made)]
 
 
-def _stage(name: str, block: Mapping[str, Any], dataset: str) -> Stage:
+def _is_made_for(dataset: str, block: Mapping[str, Any]) -> bool:
+    """Whether a stage has the data set among its items, or takes those that params.yaml lists."""
+    items = block.get("foreach")
+    return not isinstance(items, list) or dataset in items
+
+
+def _stage(file: str, name: str, block: Mapping[str, Any], dataset: str) -> Stage:
     body = block.get("do", block)
+    folder = posixpath.join(posixpath.dirname(file), body.get("wdir", ""))
 
     def paths(*kinds: str) -> Iterator[tuple[str, bool]]:
         for entry in (entry for kind in kinds for entry in body.get(kind, ())):
             path, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-            yield path.replace(ITEM, dataset), bool(options.get("cache", True))
+            below_root = posixpath.normpath(posixpath.join(folder, path.replace(ITEM, dataset)))
+            yield below_root, bool(options.get("cache", True))
 
     outs = list(paths("outs", "metrics", "plots"))
+    where = "" if file == GRAPH_FILES[0] else f"{file}:"
     return Stage(
         name=name,
-        address=f"{name}@{dataset}" if "foreach" in block else name,
+        address=f"{where}{name}@{dataset}" if "foreach" in block else f"{where}{name}",
         deps=tuple(path for path, _ in paths("deps")),
         outs=tuple(path for path, _ in outs),
         tracked=tuple(path for path, cached in outs if not cached),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.graph import Stage
+from flows.graph import GRAPH_FILES, Stage
 from flows.workspace import Workspace, git
 from semflow.cli.history import dvc_md5
 from semflow.core.errors import UserError
@@ -16,6 +16,7 @@ from semflow.core.files import sha256_of
 from semflow.core.provenance import read_provenance
 
 TRAILER = "Checkpoint: "
+LOCK_FILES = [str(Path(graph).with_suffix(".lock")) for graph in GRAPH_FILES]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def record(
         from, it is that commit.
     """
     tracked = [out for stage in stages for out in stage.tracked]
-    paths = ["params.yaml", "dvc.lock", *tracked]
+    paths = ["params.yaml", *LOCK_FILES, *tracked]
     folder = found.folder
     git(folder, "add", "--", *(path for path in paths if (folder / path).exists()))
     if git(folder, "diff", "--cached", "--name-only"):

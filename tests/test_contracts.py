@@ -11,8 +11,10 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
+from flows.graph import GRAPH_FILES
 from semflow.params.fields import Block, Part, StageParams
 from semflow.schema import DatasetParams, Params
+from stages import raw
 from stages.entry import Folders
 from tools.closure import ROOT, code_of
 
@@ -24,10 +26,13 @@ OUTSIDE = {str(Folders(DATASET).runtime)}
 Stage = dict[str, Any]
 
 PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
-STAGES: dict[str, Stage] = {
-    name: stage.get("do", stage)
-    for name, stage in YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].items()
+BLOCKS_OF_STAGES: dict[str, Stage] = {
+    name: stage
+    for file in GRAPH_FILES
+    for name, stage in YAML(typ="safe").load(ROOT / file)["stages"].items()
 }
+STAGES = {name: stage.get("do", stage) for name, stage in BLOCKS_OF_STAGES.items()}
+EMBEDDED = BLOCKS_OF_STAGES["raw"]["foreach"]
 # The report shows a data set's whole block.
 WHOLE_BLOCK = {"report"}
 
@@ -286,8 +291,8 @@ def test_a_stage_touches_no_folder_that_neither_it_nor_a_stand_in_declares(name:
 
 
 def test_no_stage_after_the_index_depends_on_the_raw_tree() -> None:
-    raw = str(Folders(DATASET).raw)
-    assert [name for name, stage in STAGES.items() if raw in data_deps_of(stage)] == ["index"]
+    tree = str(Folders(DATASET).raw)
+    assert [name for name, stage in STAGES.items() if tree in data_deps_of(stage)] == ["index"]
 
 
 def test_image_latents_do_not_depend_on_the_palette_or_on_anything_later() -> None:
@@ -298,9 +303,15 @@ def test_image_latents_do_not_depend_on_the_palette_or_on_anything_later() -> No
     assert "semflow/pseudo_masks" not in code_of("backbone") | code_of("shards")
 
 
+def test_raw_files_are_fetched_for_the_data_sets_whose_files_the_stage_knows() -> None:
+    assert list(raw.KEPT) == EMBEDDED
+    assert set(EMBEDDED) <= PARAMS.keys()
+
+
 def test_text_files_that_stages_depend_on_exist_and_pin_every_package_by_hash() -> None:
-    lists = [path for stage in STAGES.values() for path in paths(stage["deps"]) if ".txt" in path]
-    assert lists
+    listed = [dep for stage in STAGES.values() for dep in stage["deps"] if dep.endswith(".txt")]
+    lists = {path.replace(ITEM, dataset) for path in listed for dataset in EMBEDDED}
+    assert len(lists) == len(EMBEDDED) + 1
     for path in lists:
         text = (ROOT / path).read_text("utf-8").replace("\\\n", " ")
         lines = [line for line in text.splitlines() if line.strip() and line[0] != "#"]

@@ -12,6 +12,7 @@ from dvc.repo import Repo
 from PIL import Image
 from ruamel.yaml import YAML
 
+from flows.graph import GRAPH_FILES
 from semflow.schema import validate_params
 from tools import closure
 from tools.check_reruns import Change, altered, check_change, code_parts, code_table
@@ -117,14 +118,15 @@ def test_what_make_deps_writes_is_what_the_contracts_hold() -> None:
     }
 
 
-def test_rewriting_the_graph_changes_nothing_but_code_that_changed() -> None:
+@pytest.mark.parametrize("file", GRAPH_FILES)
+def test_rewriting_a_graph_changes_nothing_but_code_that_changed(file: str) -> None:
     def without_code(text: str) -> dict[str, Any]:
         values: dict[str, Any] = YAML(typ="safe").load(text)
         for stage in values["stages"].values():
             replace_code(stage.get("do", stage), set())
         return values
 
-    graph = (ROOT / "dvc.yaml").read_text("utf-8")
+    graph = (ROOT / file).read_text("utf-8")
     again = rewritten(graph)
     assert without_code(again) == without_code(graph)
     assert re.findall("#.*", again) == re.findall("#.*", graph)
@@ -154,7 +156,7 @@ stages:
     foreach: ${datasets}
     do:
       cmd: python make.py masks
-      deps: [semflow/palette, stages/entry.py]
+      deps: ["data/raw/${item}", semflow/palette, stages/entry.py]
       params: ["${item}.palette"]
       outs: [data/masks]
   train:
@@ -165,13 +167,23 @@ stages:
       params: ["${item}.train"]
       outs: [data/train]
 """
+RAW_GRAPH = """
+stages:
+  raw:
+    foreach: [earth, mars]
+    do:
+      wdir: ..
+      cmd: python make.py raw/${item}
+      deps: [stages/entry.py]
+      outs: ["data/raw/${item}"]
+"""
 # Makes an out that follows from all parameters, and notes that it has run, as stages do.
 MAKE = """
 import json, sys
 from pathlib import Path
 
 name, noted = sys.argv[1], Path("reports/earth/runtime.json")
-for folder in ("data", "reports/earth"):
+for folder in ("data/raw", "reports/earth"):
     Path(folder).mkdir(parents=True, exist_ok=True)
 Path("data", name).write_text(Path("params.yaml").read_text())
 before = json.loads(noted.read_text()) if noted.exists() else {}
@@ -182,13 +194,14 @@ BLOCKS = "earth: {palette: {k: 6}, train: {rate: 0.5}}\ndatasets: [earth]\n"
 
 @pytest.fixture
 def project(workspace: Path) -> Path:
-    """A project of two stages under DVC, up to date; each notes that it has run."""
+    """A project under DVC, up to date, of stages that note when they have run."""
     for folder in ("semflow/palette", "semflow/training", "semflow/unused", "stages"):
         (workspace / folder).mkdir(parents=True)
     for name in ("palette/colors", "training/loop", "training/loss", "unused/old", "pipeline"):
         (workspace / "semflow" / f"{name}.py").write_text(f"# {name}\n", "utf-8")
     (workspace / "stages" / "entry.py").write_text("# entry\n", "utf-8")
     (workspace / "dvc.yaml").write_text(GRAPH, "utf-8")
+    (workspace / "stages" / "dvc.yaml").write_text(RAW_GRAPH, "utf-8")
     (workspace / "make.py").write_text(MAKE, "utf-8")
     (workspace / "params.yaml").write_text(BLOCKS, "utf-8")
     subprocess.run(["git", "init", "--quiet"], check=True)
@@ -205,11 +218,16 @@ def test_the_table_of_code_names_who_depends_on_a_package_and_who_follows(projec
         "| `semflow/pipeline.py` | train | none |",
         "| `semflow/training` | train | none |",
         "| `semflow/unused` | none | none |",
-        "| `stages/entry.py` | masks, train | none |",
+        "| `stages/entry.py` | masks, raw, train | none |",
     ]
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
     with Repo() as repo:
-        assert repo.status() == {}
+        assert repo.status().keys() == {"stages/dvc.yaml:raw@mars"}
+
+
+def test_nothing_is_fetched_for_a_data_set_that_is_not_listed(project: Path) -> None:
+    made = [path.name for path in (project / "data" / "raw").iterdir() if path.name[0] != "."]
+    assert made == ["earth"]
 
 
 def test_a_change_that_runs_what_it_should_passes_and_another_does_not(

@@ -75,10 +75,12 @@ def code_table() -> str:
     """Package -> stages that depend on it -> all that follow them, as a Markdown table."""
     with Repo() as repo:
         graph = repo.index.graph
+        # Those that fetch data sets which params.yaml does not list: changed in any case.
+        unmade = set(repo.status())
     rows = ["| changed | stages that depend on it | stages after them |", "|---|---|---|"]
     for name, path in code_parts(Path()):
         with altered(path, path.read_text("utf-8") + "# changed\n"):
-            direct = _stages_with_changed(name)
+            direct = _stages_with_changed(name) - unmade
         after = _after(graph, direct)
         rows.append(f"| `{name}` | {_listed(direct)} | {_listed(after)} |")
     return "\n".join(rows)
@@ -155,7 +157,8 @@ def _after(graph: Any, addresses: set[str]) -> set[str]:
 
 
 def _listed(addresses: set[str]) -> str:
-    return ", ".join(sorted(address.partition("@")[0] for address in addresses)) or "none"
+    names = {address.rpartition(":")[2].partition("@")[0] for address in addresses}
+    return ", ".join(sorted(names)) or "none"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the code that each stage depends on into dvc.yaml: `make deps` after a change of imports.
+"""Writes the code that each stage depends on into the graphs: `make deps` after changed imports.
 
 A stage depends on whole packages of the library, those that its imports reach, and on the modules
 that stand outside of any: its own file, `stages/entry.py`, `semflow/pipeline.py` and the like.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from flows.graph import GRAPH_FILES
 from semflow.core.files import write_text
 from semflow.params.recipes import round_trip
 from tools.closure import ROOT, code_of
 
 
 def main() -> None:
-    """Rewrites dvc.yaml in place."""
-    path = ROOT / "dvc.yaml"
-    write_text(path, rewritten(path.read_text("utf-8")))
+    """Rewrites dvc.yaml and stages/dvc.yaml in place."""
+    for path in (ROOT / graph for graph in GRAPH_FILES):
+        write_text(path, rewritten(path.read_text("utf-8")))
 
 
 def rewritten(graph: str) -> str:
-    """The text of dvc.yaml with each stage's code as its imports are now, all else as it was."""
+    """The text of a graph with each stage's code as its imports are now, all else as it was."""
     yaml = round_trip()
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(graph)
@@ -36,7 +37,7 @@ def replace_code(stage: dict[str, Any], code: set[str]) -> None:
     """Puts a stage's code after its other dependencies, sorted.
 
     Args:
-        stage: Its block in dvc.yaml; changed in place.
+        stage: Its block in the graph; changed in place.
         code: Folders and files of code, relative to the root.
     """
     stage["deps"] = [dep for dep in stage["deps"] if not is_code(dep)] + sorted(code)

@@ -18,9 +18,6 @@ stages:
       metrics:
         - "reports/${item}.json":
             cache: false
-  fetch:
-    cmd: x
-    outs: [data/raw/earth]
   index:
     foreach: ${datasets}
     do:
@@ -39,11 +36,28 @@ stages:
     cmd: x
     outs: [elsewhere]
 """
+# Beside the first one, where DVC looks only for what that needs.
+FETCHING = """
+stages:
+  fetch:
+    foreach: [earth, venus]
+    do:
+      wdir: ..
+      cmd: x
+      deps: ["stages/${item}.txt"]
+      outs: ["data/raw/${item}"]
+  here:
+    cmd: x
+    deps: [a, ../code.py]
+    outs: [b]
+"""
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "dvc.yaml").write_text(GRAPH, encoding="utf-8")
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "dvc.yaml").write_text(FETCHING, encoding="utf-8")
     return tmp_path
 
 
@@ -53,7 +67,7 @@ def addresses(stages: list[Stage]) -> list[str]:
 
 def test_a_target_brings_what_it_reads_directly_or_not_each_before_its_reader(root: Path) -> None:
     assert addresses(stages_for("last", "earth", root)) == [
-        "fetch",
+        "stages/dvc.yaml:fetch@earth",
         "index@earth",
         "model@earth",
         "last@earth",
@@ -64,10 +78,25 @@ def test_a_stage_that_makes_one_data_sets_input_is_not_needed_for_another(root: 
     stages = stages_for("last", "mars", root)
     assert addresses(stages) == ["index@mars", "model@mars", "last@mars"]
     assert outside(stages) == ["data/raw/mars", "code.py"]
+    assert "fetch" not in read_stages("mars", root)
+
+
+def test_paths_of_a_graph_in_a_folder_are_told_from_the_root(root: Path) -> None:
+    stages = read_stages("venus", root)
+    fetch, here = stages["fetch"], stages["here"]
+    assert (fetch.deps, fetch.outs) == (("stages/venus.txt",), ("data/raw/venus",))
+    assert (here.address, here.deps) == ("stages/dvc.yaml:here", ("stages/a", "code.py"))
+    assert here.outs == ("stages/b",)
+
+
+def test_a_commit_without_the_second_graph_is_read_as_well(root: Path) -> None:
+    (root / "stages" / "dvc.yaml").unlink()
+    assert addresses(stages_for("index", "earth", root)) == ["index@earth"]
 
 
 def test_nothing_after_the_target_is_needed(root: Path) -> None:
-    assert addresses(stages_for("index", "earth", root)) == ["fetch", "index@earth"]
+    found = addresses(stages_for("index", "earth", root))
+    assert found == ["stages/dvc.yaml:fetch@earth", "index@earth"]
 
 
 def test_outputs_know_whether_git_holds_them_and_stages_whether_they_want_a_gpu(root: Path) -> None:

@@ -20,6 +20,7 @@ Block = dict[str, Any]
 FOLDER = ROOT / RECIPES
 PARAMS: Block = YAML(typ="safe").load(ROOT / "params.yaml")
 DATASETS = [name for name in PARAMS if name != "datasets"]
+EMBEDDED = ["earth", "robots"]
 PAPER = ["cityscapes", "celebamask_hq", "coco_stuff"]
 FILES: dict[str, Block] = {
     path.stem: YAML(typ="safe").load(path) for path in sorted(FOLDER.glob("*.yaml"))
@@ -99,20 +100,22 @@ def test_the_committed_blocks_of_the_papers_data_sets_are_faithful(dataset: str)
     assert used(PARAMS[dataset], "faithful", dataset=dataset) == PARAMS[dataset]
 
 
-def test_the_committed_block_of_earth_is_the_improved_one() -> None:
-    earth = PARAMS["earth"]
-    faithful = used(earth, "faithful", dataset="earth")
-    assert faithful != earth
-    assert used(faithful, "improved", dataset="earth") == earth
-    assert used(earth, "improved", dataset="earth") == earth
+@pytest.mark.parametrize("dataset", EMBEDDED)
+def test_the_committed_block_of_an_embedded_data_set_is_the_improved_one(dataset: str) -> None:
+    block = PARAMS[dataset]
+    faithful = used(block, "faithful", dataset=dataset)
+    assert faithful != block
+    assert used(faithful, "improved", dataset=dataset) == block
+    assert used(block, "improved", dataset=dataset) == block
 
 
-def test_faithful_earth_has_the_papers_method_and_a_laptops_networks() -> None:
-    earth = used(PARAMS["earth"], "faithful", dataset="earth")
+@pytest.mark.parametrize("dataset", EMBEDDED)
+def test_faithful_has_the_papers_method_and_a_laptops_networks(dataset: str) -> None:
+    block = used(PARAMS[dataset], "faithful", dataset=dataset)
     for group in ("palette", "noise", "flow"):
-        assert earth[group] == PARAMS["cityscapes"][group]
+        assert block[group] == PARAMS["cityscapes"][group]
     for group in ("autoencoder", "backbone", "index", "shards"):
-        assert earth[group] == PARAMS["earth"][group]
+        assert block[group] == PARAMS[dataset][group]
 
 
 @pytest.mark.parametrize(("recipe", "dataset"), SERVED)
@@ -166,7 +169,7 @@ def test_unknown_recipes_and_data_sets_are_answered_in_one_line() -> None:
         read_recipe("../params", "earth", FOLDER)
     with pytest.raises(UserError) as refusal:
         read_recipe("long", "mars", FOLDER)
-    assert str(refusal.value) == "recipe 'long' is for earth, not for 'mars'"
+    assert str(refusal.value) == "recipe 'long' is for earth, robots, not for 'mars'"
 
 
 @pytest.mark.parametrize("nothing", ["", "[]", "3"])
