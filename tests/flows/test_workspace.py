@@ -103,6 +103,15 @@ def test_the_users_hooks_and_signatures_are_not_for_runs(project: Path) -> None:
     assert sh(project, "git", "rev-parse", "run^{commit}") == commit
 
 
+def test_a_record_holds_the_locks_of_both_graphs(project: Path) -> None:
+    with workspace(project, "run", commit_of(project, None)) as found:
+        for name in ("dvc.lock", "stages/dvc.lock"):
+            (found.folder / name).write_text("stages: {}\n", encoding="utf-8")
+        commit, _ = record(found, "title", [], Checkpoint("a", {}, {}, {}))
+    changed = sh(project, "git", "show", "--format=", "--name-only", commit).split()
+    assert changed == ["dvc.lock", "stages/dvc.lock"]
+
+
 def test_a_revision_may_be_a_tag_and_an_unknown_one_is_told(project: Path) -> None:
     sh(project, "git", "tag", "-m", "x", "some-tag")
     assert commit_of(project, "some-tag") == sh(project, "git", "rev-parse", "HEAD")

@@ -11,8 +11,10 @@ from report.page_reader import Reader, as_number
 
 from semflow.core.errors import UserError
 from semflow.evaluation.results import InceptionScores, Metrics, System
+from semflow.params.reading import read_block
 from semflow.report.content import Content
 from semflow.report.page import render_page
+from tools.closure import ROOT
 
 NOTHING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -331,3 +333,23 @@ def test_browsers_are_told_to_load_nothing(content: Content) -> None:
         if attributes.get("http-equiv") == "Content-Security-Policy"
     ]
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+@pytest.mark.parametrize(
+    ("name", "credited", "told"),
+    [
+        ("earth", "NASA Earth Observatory", "blocks of longitude"),
+        ("robots", "Zikri Kader", "no part's design"),
+        ("cityscapes", None, None),
+    ],
+)
+def test_an_embedded_data_set_is_told_of_and_its_makers_are_credited(
+    content: Content, name: str, credited: str | None, told: str | None
+) -> None:
+    block = {**content.block, "index": read_block(name, ROOT / "params.yaml")["index"]}
+    text = " ".join(Reader(render_page(replace(content, block=block))).text.split())
+    for words in ("NASA Earth Observatory", "Zikri Kader"):
+        assert (words in text) == (words == credited)
+    for words in ("blocks of longitude", "no part's design"):
+        assert (words in text) == (words == told)
+    assert ("Credits" in text) == (credited is not None)
