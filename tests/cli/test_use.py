@@ -73,7 +73,7 @@ def test_a_recipe_serves_a_data_set_that_it_does_not_know(
     [
         (("smok", "earth"), "unknown recipe 'smok'; did you mean smoke?"),
         (("smoke", "eart"), "unknown data set 'eart'; did you mean earth?"),
-        (("long", "cityscapes"), "recipe 'long' is for earth, not for 'cityscapes'"),
+        (("long", "cityscapes"), "recipe 'long' is for earth, robots, not for 'cityscapes'"),
         (("cut", "earth"), "cut.yaml is not YAML"),
         (("odd", "earth"), "recipe odd for earth: unknown parameter earth.train.stpes"),
     ],
