@@ -18,7 +18,7 @@ from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Metrics, SegmentationFigures, Synthesis, System
 from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
-from semflow.evaluation.schema import EvaluateParams, check_enough_samples
+from semflow.evaluation.schema import EvaluateParams
 from semflow.evaluation.segmentation import (
     ORACLE,
     SegmentationCounts,
@@ -33,9 +33,6 @@ from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
-from semflow.shards.reading import ShardFolder
-
-SPLIT = "val"
 
 
 @dataclass(frozen=True)
@@ -92,8 +89,8 @@ def evaluate_dataset(
         The figures, the same for any number of processes; None on all of them but the first.
 
     Raises:
-        UserError: The split has too few samples, a weight file is missing, or another run is at
-            work.
+        UserError: A split is absent or has too few samples, a weight file is missing, or another
+            run is at work.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     parameters = {"evaluate": params.model_dump(mode="json")}
@@ -112,11 +109,10 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         team: The processes that share the work.
 
     Raises:
-        UserError: The split has too few samples, or a weight file is missing.
+        UserError: A split is absent or has too few samples, or a weight file is missing.
     """
-    manifest = read_manifest(inputs.pixels / SPLIT)
-    folder = ShardFolder(manifest)
-    check_enough_samples(len(folder), SPLIT)
+    samples = choose_samples(inputs.pixels, params, team)
+    classes = class_table(read_manifest(inputs.pixels / params.split).about["classes"])
     pipeline = load_pipeline(inputs.pipeline).to(team.device)
     pipeline.set_progress_bar_config(disable=True)
     unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
@@ -127,13 +123,13 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
     perceptual = load_st_lpips(weights / "alex_shift_tolerant.pth")
     return Evaluation(
         pipeline,
-        choose_samples(folder, params, team),
+        samples,
         Judges(features.to(team.device), perceptual.to(team.device), score_latents),
         {
             "color_classifier": _by_color(inputs.baseline, team.device),
             "unet": lambda _batch, latents: score_latents(latents.x_0),
         },
-        class_table(manifest.about["classes"]).background,
+        classes.background,
     )
 
 
@@ -160,6 +156,8 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     protocol = None
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
+    for images in samples.reference_images():
+        synthesis.update_reference(images)
     for batch in samples.batches():
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
@@ -205,6 +203,7 @@ def results_of(
         synthesis={sampler_key(pipeline, n): f for n, f in synthesis.by_steps.items()},
     )
     return Metrics(
+        split=params.split,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: by_sampler},
         segmentation=segmentation,

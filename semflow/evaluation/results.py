@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -142,7 +142,8 @@ class Synthesis(Result):
     """The flow as a synthesizer.
 
     floor_fd_mobilenetv2, floor_kd_mobilenetv2: The same distances between two sets of real images
-        with nothing in common, of floor_samples each.
+        with nothing in common, of floor_samples: the tested images and the reference, or two
+        halves of the tested ones where these are the reference.
     diversity_st_lpips: Mean distance between two syntheses of one label; higher is more diverse.
     protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
         null where they were not asked for.
@@ -153,7 +154,7 @@ class Synthesis(Result):
     steps: int
     reference_samples: int
     resolution: tuple[int, int]
-    floor_samples: int
+    floor_samples: tuple[int, int]
     floor_fd_mobilenetv2: float
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float
@@ -175,11 +176,13 @@ class System(Result):
 class Metrics(Result):
     """The whole of metrics.json.
 
+    split: The held-out split that was tested.
     systems: Generative systems by name, SemFlow among them.
     segmentation, synthesis: SemFlow, with its default solver.
     baselines: Discriminative segmenters by name.
     """
 
+    split: Literal["val", "test"]
     classes: list[str]
     systems: dict[str, System]
     segmentation: Segmentation

@@ -50,7 +50,7 @@ class RealSets:
 
 
 class RealFeatures:
-    """Features of the tested images and of those of other samples, each image once.
+    """Features of the tested images and of those of the other split, each image once.
 
     Args:
         judges: Whose features.
@@ -63,13 +63,15 @@ class RealFeatures:
         self._others: list[Tensor] = []
 
     def update(self, batch: Batch) -> None:
-        """Passes a batch's real images through the feature network."""
+        """Passes the tested images of a batch through the feature network."""
         self._tested.append(_features(self._judges, batch.image))
-        if batch.others is not None:
-            self._others.append(_features(self._judges, batch.others))
+
+    def update_reference(self, images: Tensor) -> None:
+        """Passes images (N, H, W, 3) uint8 of the other split through the feature network."""
+        self._others.append(_features(self._judges, images))
 
     def compute(self) -> RealSets:
-        """All features; where there are no other samples, the floor lies between two halves."""
+        """All features; where there is no other split, the floor lies between two halves."""
         tested = torch.cat(self._team.in_order(self._tested))
         others = self._team.in_order(self._others)
         if not others:
@@ -199,6 +201,10 @@ class SynthesisMeasure:
         self._real = RealFeatures(judges, team)
         self._diversity = Diversity(pipeline, judges, params, tested, team)
 
+    def update_reference(self, images: Tensor) -> None:
+        """Takes images (N, H, W, 3) uint8 of the other split."""
+        self._real.update_reference(images)
+
     def update(self, batch: Batch, latents: Latents) -> dict[int, Tensor]:
         """Synthesizes a batch's labels and judges the images.
 
@@ -234,7 +240,7 @@ class SynthesisMeasure:
             steps=config.synthesize_steps,
             reference_samples=len(real.reference),
             resolution=(height, width),
-            floor_samples=len(real.floor[0]),
+            floor_samples=(len(real.floor[0]), len(real.floor[1])),
             floor_fd_mobilenetv2=floor_frechet,
             floor_kd_mobilenetv2=floor_kernel,
             diversity_st_lpips=self._diversity.compute(),

@@ -62,6 +62,7 @@ def metrics_of(
         synthesis={f"euler-{steps}": value for steps, value in made.items()},
     )
     return Metrics(
+        split="test",
         classes=["all"],
         systems={"semflow": by_sampler},
         segmentation=Segmentation(
@@ -78,7 +79,7 @@ def metrics_of(
             samples=1,
             steps=1,
             reference_samples=1,
-            floor_samples=1,
+            floor_samples=(1, 1),
             resolution=(8, 8),
             floor_fd_mobilenetv2=0,
             floor_kd_mobilenetv2=0,

@@ -11,7 +11,7 @@ from support.tiny import ALONE, TinyDataset
 from support.tiny_data import CLASSES, VAL_SAMPLES
 from torch import Tensor
 
-from semflow.evaluation.samples import Batch, EvaluatedSamples, Latents, encode_batch
+from semflow.evaluation.samples import Batch, Chosen, EvaluatedSamples, Latents, encode_batch
 from semflow.evaluation.score_segmentation import SegmentationProtocol, score_segmentation
 from semflow.evaluation.segmentation import (
     UPSAMPLING,
@@ -33,7 +33,9 @@ NOTHING = Latents(torch.empty(0), torch.empty(0))
 @pytest.fixture
 def samples(dataset: TinyDataset) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return EvaluatedSamples(folder, tuple(range(VAL_SAMPLES)), None, batch_size=2, team=ALONE)
+    return EvaluatedSamples(
+        Chosen(folder, tuple(range(VAL_SAMPLES))), None, batch_size=2, team=ALONE
+    )
 
 
 def test_nearest_labels_take_the_class_of_the_pixel_they_lie_in() -> None:
@@ -131,7 +133,7 @@ def test_the_oracle_of_a_lossless_autoencoder_loses_only_what_resizing_loses(
 
 def test_labels_without_a_class_give_null_and_no_nan() -> None:
     label = torch.full((1, 4, 4), 255, dtype=torch.uint8)
-    batch = Batch(range(1), torch.zeros(1, 4, 4, 3), label, (label[0],), None)
+    batch = Batch(range(1), torch.zeros(1, 4, 4, 3), label, (label[0],))
     counts = SegmentationCounts(
         {"any": lambda _batch, _latents: torch.rand(1, NUM_CLASSES, 4, 4)},
         NUM_CLASSES,

@@ -9,7 +9,7 @@ from support.evaluate_alone import Difference, RowMeans, simple_judges
 from support.tiny import ALONE
 from torch import Tensor
 
-from semflow.evaluation.samples import Batch, EvaluatedSamples, encode_batch
+from semflow.evaluation.samples import Batch, Chosen, EvaluatedSamples, encode_batch
 from semflow.evaluation.synthesis import (
     Diversity,
     RealFeatures,
@@ -26,7 +26,8 @@ from semflow.shards.reading import ShardFolder
 @pytest.fixture
 def samples(split: Path) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(split))
-    return EvaluatedSamples(folder, (0, 2, 4, 6, 8), (1, 3, 5, 7, 9), batch_size=2, team=ALONE)
+    tested, reference = Chosen(folder, (0, 2, 4, 6, 8)), Chosen(folder, (1, 3, 5, 7))
+    return EvaluatedSamples(tested, reference, batch_size=2, team=ALONE)
 
 
 def rows(images: Tensor) -> Tensor:
@@ -44,17 +45,19 @@ def test_other_images_are_the_reference_and_the_floor_lies_between_both_sets(
     real = RealFeatures(simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         real.update(batch)
-    found, whole = real.compute(), of_all(samples)
-    assert whole.others is not None
-    torch.testing.assert_close(found.floor[0], rows(whole.image))
-    torch.testing.assert_close(found.floor[1], rows(whole.others))
+    for images in samples.reference_images():
+        real.update_reference(images)
+    found = real.compute()
+    torch.testing.assert_close(found.floor[0], rows(of_all(samples).image))
+    others = torch.cat(list(samples.reference_images()))
+    torch.testing.assert_close(found.floor[1], rows(others))
     assert torch.equal(found.reference, found.floor[1])
 
 
 def test_own_images_are_the_reference_and_the_floor_lies_between_their_halves(
     still_pipeline: SemFlowPipeline, samples: EvaluatedSamples
 ) -> None:
-    samples = replace(samples, others=None)
+    samples = replace(samples, reference=None)
     real = RealFeatures(simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         real.update(batch)
@@ -116,11 +119,13 @@ def test_every_number_of_steps_starts_from_the_same_latents(
     judges = simple_judges(moving_pipeline)
     measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE)
     whole = of_all(samples)
+    for images in samples.reference_images():
+        measure.update_reference(images)
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
     assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
     assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
     found = measure.compute()
-    assert (found.samples, found.reference_samples, found.floor_samples) == (5, 5, 5)
+    assert (found.samples, found.reference_samples, found.floor_samples) == (5, 4, (5, 4))
     difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)
     assert found.roundtrip_miou == found.by_steps[2].roundtrip_miou_unet

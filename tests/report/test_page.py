@@ -52,7 +52,7 @@ def test_every_number_of_the_metrics_stands_in_a_table(content: Content) -> None
 
 def test_counts_and_resolution_of_the_evaluation_are_stated(content: Content) -> None:
     text = Reader(render_page(content)).text.replace(SPACE, " ")
-    for stated in ("1,024 validation images", "1,023 real images", "48 × 64 pixels"):  # noqa: RUF001
+    for stated in ("1,024 test images", "1,023 real images", "48 × 64 pixels"):  # noqa: RUF001
         assert stated in text
 
 
