@@ -235,7 +235,8 @@ def test_every_package_of_the_library_is_in_the_table_of_what_a_change_runs_agai
     [
         ("train.learning_rate", {"train"}),
         ("train.steps", {"train", "baseline"}),
-        ("flow", {"train"}),
+        ("flow.anchor_loss_weight", {"train"}),
+        ("flow.posterior", {"train", "baseline"}),
         ("noise", {"mask_latents", "train"}),
         ("palette", {"pseudo_masks"}),
         ("latents.batch_size", {"image_latents", "mask_latents"}),

@@ -94,8 +94,9 @@ class CelebAMaskHQReader:
                     f"{self._params.split}; unpack the file again"
                 )
             for position, number in enumerate(sorted(numbers)):
-                holds_out = every is not None and part == "train"
-                split = held_out(position, every) if holds_out else part
+                split = part
+                if every is not None and part == "train":
+                    split = held_out(position, every)
                 yield Sample(str(number), split, {})
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
