@@ -14,6 +14,8 @@ from semflow.baselines.color_classifier import ColorClassifier, load_color_class
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.judges import Judges
 from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Metrics, SegmentationFigures, Synthesis, System
@@ -28,7 +30,7 @@ from semflow.evaluation.segmentation import (
     sampler_key,
     segmentation_results,
 )
-from semflow.evaluation.synthesis import Judges, SynthesisMeasure
+from semflow.evaluation.synthesis import SynthesisMeasure
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
@@ -150,8 +152,9 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         segmenters_of(evaluation, params),
         pipeline.palette.num_classes,
         params.upsampling,
-        pipeline.device,
+        samples.team,
     )
+    bootstrap = Bootstrap(samples.tested.groups(), params.seed)
     synthesis = SynthesisMeasure(pipeline, evaluation.judges, params, len(samples), samples.team)
     protocol = None
     if params.protocol is not None:
@@ -164,11 +167,12 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         made = synthesis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[pipeline.config.synthesize_steps])
-    segmented, synthesized = counts.compute(evaluation.background), synthesis.compute()
+    segmented = counts.compute(evaluation.background, bootstrap)
+    synthesized = synthesis.compute(bootstrap)
     if protocol is not None:
         # Last, since the other processes have nothing to wait for while the first one scores.
         synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
-    return results_of(evaluation, params, segmented, synthesized)
+    return results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
 
 
 def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:
@@ -186,6 +190,7 @@ def results_of(
     params: EvaluateParams,
     segmented: Mapping[str, SegmentationFigures],
     synthesis: Synthesis,
+    num_groups: int,
 ) -> Metrics:
     """Puts what was measured into the shape of metrics.json.
 
@@ -194,6 +199,7 @@ def results_of(
         params: What was asked for.
         segmented: The figures of each of `segmenters_of`.
         synthesis: The flow as a synthesizer.
+        num_groups: Groups of the tested samples.
     """
     pipeline = evaluation.pipeline
     steps = segment_steps(pipeline, params)
@@ -204,6 +210,7 @@ def results_of(
     )
     return Metrics(
         split=params.split,
+        groups=num_groups,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: by_sampler},
         segmentation=segmentation,

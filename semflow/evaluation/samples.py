@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,14 @@ class Chosen:
         """Pixels of one member of some of the samples, which are counted from 0."""
         contents = (self.folder.read(self.positions[item], member) for item in items)
         return [torch.tensor(png_pixels(content), device=device) for content in contents]
+
+    def groups(self) -> list[Hashable]:
+        """What each sample shares with those that are like it, or its own number."""
+        places = (json.loads(self.folder.read(place, "json")) for place in self.positions)
+        return [
+            ("group", place["group"]) if "group" in place else ("sample", item)
+            for item, place in enumerate(places)
+        ]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def metrics() -> Metrics:
     )
     return Metrics(
         split="test",
+        groups=4,
         classes=list(CLASSES.names),
         systems={
             "semflow": System(

@@ -39,6 +39,7 @@ def metrics() -> Metrics:
     )
     return Metrics(
         split="test",
+        groups=4,
         classes=list(CLASSES.names),
         segmentation=Segmentation(
             samples=37,

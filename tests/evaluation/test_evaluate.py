@@ -83,7 +83,10 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
     found = evaluate(evaluation, settings, tmp_path)
     (system,) = found.systems.values()
     assert list(found.systems) == ["semflow"]
-    assert found.split == "test"
+    assert (found.split, found.groups) == ("test", 4)
+    low, high = found.segmentation.miou_interval or (1, 0)
+    assert low <= (found.segmentation.miou or 0) <= high
+    assert found.synthesis.diversity_st_lpips_interval is None  # of two labels
     # The checkpoint's own numbers of steps, 1 and 2, stand beside those asked for.
     assert list(system.segmentation) == ["euler-1", "euler-2", "euler-5"]
     assert list(system.synthesis) == ["euler-1", "euler-2"]

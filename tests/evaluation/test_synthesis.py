@@ -9,14 +9,10 @@ from support.evaluate_alone import Difference, RowMeans, simple_judges
 from support.tiny import ALONE
 from torch import Tensor
 
+from semflow.evaluation.diversity import Diversity, synthesize
+from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.samples import Batch, Chosen, EvaluatedSamples, encode_batch
-from semflow.evaluation.synthesis import (
-    Diversity,
-    RealFeatures,
-    Syntheses,
-    SynthesisMeasure,
-    synthesize,
-)
+from semflow.evaluation.synthesis import RealFeatures, Syntheses, SynthesisMeasure
 from semflow.pipeline import SemFlowPipeline
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
@@ -28,6 +24,10 @@ def samples(split: Path) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(split))
     tested, reference = Chosen(folder, (0, 2, 4, 6, 8)), Chosen(folder, (1, 3, 5, 7))
     return EvaluatedSamples(tested, reference, batch_size=2, team=ALONE)
+
+
+EACH = Bootstrap(range(5), seed=0)
+"""Every sample is its own group."""
 
 
 def rows(images: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def test_syntheses_that_are_the_reference_are_at_no_distance(
     syntheses = Syntheses(still_pipeline, simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         syntheses.update(batch, batch.image, torch.zeros(len(batch.items)))
-    figures = syntheses.compute(rows(of_all(samples).image))
+    figures = syntheses.compute(rows(of_all(samples).image), EACH)
     assert figures.fd_mobilenetv2 == pytest.approx(0, abs=1e-6)
     assert figures.kd_mobilenetv2 < 0  # unbiased: a set is nearer to itself than to its like
     assert figures.st_lpips_to_truth == 0
@@ -90,7 +90,7 @@ def test_a_round_trip_is_the_mean_over_classes_of_the_segmented_syntheses(
     for batch in samples.batches():
         colors = torch.from_numpy(still_pipeline.palette.colorize(batch.label.numpy()))
         syntheses.update(batch, colors, torch.ones(len(batch.items)))
-    figures = syntheses.compute(rows(of_all(samples).image))
+    figures = syntheses.compute(rows(of_all(samples).image), EACH)
     assert figures.roundtrip_miou_semflow == 1
     assert figures.roundtrip_miou_unet == 0
     assert figures.st_lpips_to_truth == 1
@@ -108,8 +108,12 @@ def test_diversity_is_the_mean_over_neighbouring_samples_of_the_chosen_labels(
     label = of_all(samples).label[[0, 2, 4]]
     made = [synthesize(moving_pipeline, label, range(3), seed).float() for seed in range(3)]
     expected = sum((made[k] - made[k + 1]).abs().mean() / 127.5 for k in range(2)) / 2
-    assert diversity.compute() == pytest.approx(float(expected), rel=1e-5)
-    assert diversity.compute() > 0
+    found, interval = diversity.compute(EACH)
+    assert found == pytest.approx(float(expected), rel=1e-5)
+    assert interval is not None
+    assert 0 < interval[0] < found < interval[1]
+    # Of one group nothing can be said.
+    assert diversity.compute(Bootstrap(["one"] * 5, seed=0)) == (found, None)
 
 
 def test_every_number_of_steps_starts_from_the_same_latents(
@@ -124,7 +128,7 @@ def test_every_number_of_steps_starts_from_the_same_latents(
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
     assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
     assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
-    found = measure.compute()
+    found = measure.compute(EACH)
     assert (found.samples, found.reference_samples, found.floor_samples) == (5, 4, (5, 4))
     difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)

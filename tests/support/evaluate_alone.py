@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from semflow.core.files import write_json
 from semflow.evaluation.evaluate import Evaluation, evaluate
+from semflow.evaluation.judges import Judges
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.samples import choose_samples
 from semflow.evaluation.schema import EvaluateParams
-from semflow.evaluation.synthesis import Judges
 from semflow.pipeline import SemFlowPipeline
 from support.tiny import tiny_params, tiny_pipeline
 
