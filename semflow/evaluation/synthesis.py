@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,9 @@ from semflow.metrics.distribution import distances
 from semflow.metrics.features import distances_to_truth, in_chunks
 from semflow.networks.encoding import to_unit_range
 from semflow.pipeline import SemFlowPipeline
+
+Synthesizer = Callable[[Batch], Tensor]
+"""A batch -> images (N, H, W, 3) uint8 of its labels, the same for every seed."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Syntheses:
 
 
 class SynthesisMeasure:
-    """The flow by numbers of steps, the floor between real images, and diversity.
+    """The flow by numbers of steps, other systems, the floor between real images, and diversity.
 
     Args:
         pipeline: The checkpoint, on its device.
@@ -129,6 +133,7 @@ class SynthesisMeasure:
         params: Numbers of steps, to which the checkpoint's own is added; and the diversity.
         tested: How many labels there are.
         team: The processes that share the batches.
+        others: Synthesizers beside the flow, by name.
     """
 
     def __init__(
@@ -138,8 +143,11 @@ class SynthesisMeasure:
         params: EvaluateParams,
         tested: int,
         team: Team,
+        others: Mapping[str, Synthesizer],
     ) -> None:
         self._pipeline, self._judges, self._tested = pipeline, judges, tested
+        self._synthesizers = others
+        self._by_name = {name: Syntheses(pipeline, judges, team) for name in others}
         steps = sorted({*params.synthesis_steps, pipeline.config.synthesize_steps})
         self._by_steps = {number: Syntheses(pipeline, judges, team) for number in steps}
         self._real = RealFeatures(judges, team)
@@ -153,28 +161,36 @@ class SynthesisMeasure:
         """Synthesizes a batch's labels and judges the images.
 
         Returns:
-            The images (N, H, W, 3) uint8 by number of steps.
+            The flow's images (N, H, W, 3) uint8 by number of steps.
         """
         made = {
             num_steps: self._pipeline.decode_pixels(self._pipeline.to_image(latents.x_1, num_steps))
             for num_steps in self._by_steps
         }
+        images: dict[int | str, Tensor] = {**made}
+        for name, synthesizer in self._synthesizers.items():
+            images[name] = synthesizer(batch)
         to_truth = distances_to_truth(
             self._judges.perceptual,
-            {num_steps: to_unit_range(images) for num_steps, images in made.items()},
+            {name: to_unit_range(found) for name, found in images.items()},
             to_unit_range(batch.image),
         )
         for num_steps, syntheses in self._by_steps.items():
             syntheses.update(batch, made[num_steps], to_truth[num_steps])
+        for name, syntheses in self._by_name.items():
+            syntheses.update(batch, images[name], to_truth[name])
         self._real.update(batch)
         self._diversity.update(batch)
         return made
 
-    def compute(self, bootstrap: Bootstrap) -> Synthesis:
+    def compute(self, bootstrap: Bootstrap) -> tuple[Synthesis, dict[str, SynthesisFigures]]:
         """The results, from what all processes found, without the field's distances.
 
         Args:
             bootstrap: Of the tested samples.
+
+        Returns:
+            The flow's, and those of the other systems by name.
         """
         real, config = self._real.compute(), self._pipeline.config
         by_steps = {
@@ -185,7 +201,11 @@ class SynthesisMeasure:
         height, width = config.image_size
         diversity, diversity_interval = self._diversity.compute(bootstrap)
         default = by_steps[config.synthesize_steps]
-        return Synthesis(
+        others = {
+            name: syntheses.compute(real.reference, bootstrap)
+            for name, syntheses in self._by_name.items()
+        }
+        synthesis = Synthesis(
             samples=self._tested,
             steps=config.synthesize_steps,
             reference_samples=len(real.reference),
@@ -200,6 +220,7 @@ class SynthesisMeasure:
             protocol=None,
             by_steps=by_steps,
         )
+        return synthesis, others
 
 
 def _features(judges: Judges, pixels: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ def test_the_split_is_read_once_and_each_image_is_encoded_once(
     assert len(set(members["native_label.png"]) & decoded.keys()) == 4
     assert len(others & decoded.keys()) == 4
     # Per tested sample: its image, its pseudo-mask plain and perturbed, syntheses with one and two
-    # steps; and for each of two labels two perturbed pseudo-masks. Some of those may be equal.
-    assert encoded.total() == 4 * (1 + 2 + 2) + 2 * 2
+    # steps and by the painter; and for each of two labels two perturbed pseudo-masks.
+    assert encoded.total() == 4 * (1 + 2 + 3) + 2 * 2
     image = torch.tensor(read(members["image.png"][0])).permute(2, 0, 1).float() / 127.5 - 1
     assert encoded[image.numpy().tobytes()] == 1
 
@@ -81,8 +81,11 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
     settings = params.evaluate.model_copy(update=SETTINGS)
     evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
     found = evaluate(evaluation, settings, tmp_path)
-    (system,) = found.systems.values()
-    assert list(found.systems) == ["semflow"]
+    system, painter = found.systems.values()
+    assert list(found.systems) == ["semflow", "painter"]
+    assert painter.segmentation == {}
+    assert list(painter.synthesis) == ["mean"]
+    assert painter.synthesis["mean"].st_lpips_to_truth > 0
     assert (found.split, found.groups) == ("test", 4)
     low, high = found.segmentation.miou_interval or (1, 0)
     assert low <= (found.segmentation.miou or 0) <= high

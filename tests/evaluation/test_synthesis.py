@@ -121,14 +121,17 @@ def test_every_number_of_steps_starts_from_the_same_latents(
 ) -> None:
     settings = params.evaluate.model_copy(update={"synthesis_steps": (3, 1)})
     judges = simple_judges(moving_pipeline)
-    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE)
+    perfect = {"perfect": lambda batch: batch.image}
+    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, perfect)
     whole = of_all(samples)
     for images in samples.reference_images():
         measure.update_reference(images)
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
     assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
     assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
-    found = measure.compute(EACH)
+    found, others = measure.compute(EACH)
+    # A system that shows the true images is at no distance from them.
+    assert others["perfect"].st_lpips_to_truth == 0
     assert (found.samples, found.reference_samples, found.floor_samples) == (5, 4, (5, 4))
     difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)
@@ -147,7 +150,7 @@ def test_a_perceptual_distance_is_asked_for_the_features_of_each_image_once(
 
     settings = params.evaluate.model_copy(update={"synthesis_steps": (1, 3), "diversity_labels": 1})
     judges = replace(simple_judges(moving_pipeline), perceptual=Counting())
-    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE)
+    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, {})
     for batch in samples.batches():
         measure.update(batch, encode_batch(moving_pipeline, batch, seed=0))
     # Each label's own image and three syntheses, and one label twice more for diversity.

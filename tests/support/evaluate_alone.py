@@ -51,7 +51,10 @@ def simple_evaluation(
     """A checkpoint over a split; its one baseline reads image latents as if they were a mask's."""
     samples = choose_samples(pixels, params, team)
     baselines = {"blind": lambda _batch, latents: pipeline.class_scores(latents.x_0)}
-    return Evaluation(pipeline, samples, simple_judges(pipeline), baselines, background=0)
+    synthesizers = {"painter": lambda batch: 255 - batch.image}
+    return Evaluation(
+        pipeline, samples, simple_judges(pipeline), baselines, synthesizers, background=0
+    )
 
 
 def main() -> None:
