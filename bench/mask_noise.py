@@ -66,7 +66,7 @@ def measure(dataset: str, mode: str, repro: Repro) -> str:
 
 
 def with_mode(text: str, dataset: str, mode: str) -> tuple[str, int]:
-    """A params.yaml in which a data set has one mode and is measured with its default steps only.
+    """A params.yaml in which a data set has one mode and is measured on val by its default steps.
 
     Returns:
         The text, and the training's batch size.
@@ -74,6 +74,8 @@ def with_mode(text: str, dataset: str, mode: str) -> tuple[str, int]:
     document = round_trip().load(text)
     block = document[dataset]
     block["latents"]["mask_noise"] = mode
+    # A choice between settings is made on val.
+    block["evaluate"]["split"] = "val"
     block["evaluate"]["segmentation_steps"] = [block["inference"]["segment_steps"]]
     block["evaluate"]["synthesis_steps"] = [block["inference"]["synthesize_steps"]]
     return written(document), int(block["train"]["batch_size"])

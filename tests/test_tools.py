@@ -83,7 +83,7 @@ def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path, made: bool) 
         root.mkdir()
     assert make("folder", str(root), "--images", "5").returncode == 0
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    assert len([path for path in before if path.is_file()]) == 10
+    assert len([path for path in before if path.is_file()]) == 12
     again = make("folder", str(root), "--images", "5", "--seed", "1")
     assert again.returncode == 1
     assert again.stderr == f"error: {root} is not empty; name another folder\n"

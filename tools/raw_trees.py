@@ -162,17 +162,18 @@ def make_coco_stuff(root: Path, images: int, seed: int, scale: float = 1.0) -> N
 
 
 def make_folder(root: Path, images: int, seed: int, scale: float = 1.0) -> None:
-    """`{train,val}/{images,labels}` with the ids of FOLDER_IDS; photos are PNG and JPEG in turn.
+    """`<split>/{images,labels}` with the ids of FOLDER_IDS; photos are PNG and JPEG in turn.
 
     Args:
         root: Receives the tree.
-        images: Number in train and val together.
+        images: Number in train and val together; as many as in val are in test on top.
         seed: Seed of the contents.
         scale: Factor of the sides, for quick tests.
     """
     draws = np.random.default_rng(seed)
     left, right = FOLDER_IDS["left wall"], FOLDER_IDS["right wall"]
-    for split, count in _split_counts(images).items():
+    counts = _split_counts(images)
+    for split, count in (counts | {"test": counts["val"]}).items():
         for number in range(count):
             label = _blocks(draws, _scaled((192, 256), scale), [*FOLDER_IDS.values()], (6, 8))
             walls = np.isin(label, (left, right))
@@ -185,7 +186,7 @@ def make_folder(root: Path, images: int, seed: int, scale: float = 1.0) -> None:
 
 
 def _split_counts(images: int) -> dict[str, int]:
-    """A fifth is the val split; each split has an image."""
+    """A fifth is in the folder of val; each folder has an image."""
     if images < 2:
         raise SystemExit(f"error: two splits need two images at least, got {images}")
     val = max(1, images // 5)

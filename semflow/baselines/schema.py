@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from semflow.networks.schema import NetworkShape
-from semflow.params.fields import Block, PositiveFloat, Seed, StageParams
+from semflow.params.fields import Block, Part, PositiveFloat, Seed, StageParams
 from semflow.training.schema import OptimiserParams
 
 
@@ -17,8 +19,15 @@ class BaselineParams(Block):
     learning_rate: PositiveFloat
 
 
+class ImageEndParams(Part):
+    """The part of the block `flow` that says what an image's latents are in training."""
+
+    posterior: Literal["sample", "mode"] = Field(description="what x_0 is drawn as in training")
+
+
 class BaselineStage(StageParams):
-    """What stage `baseline` reads: of `train` all but the flow's own learning rate."""
+    """What stage `baseline` reads: the flow's images and all of `train` but its learning rate."""
 
     baseline: BaselineParams
+    flow: ImageEndParams
     train: OptimiserParams

@@ -116,8 +116,8 @@ def train_segmenter(
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Cross-entropy of every pixel that has a class."""
-        noise, scaling_factor = batch["moments_noise"], trained.scaling_factor
-        x_0 = latents_from_moments(batch["moments"], noise, scaling_factor)
+        noise = batch["moments_noise"] if params.flow.posterior == "sample" else None
+        x_0 = latents_from_moments(batch["moments"], noise, trained.scaling_factor)
         return {"loss": class_cross_entropy(model(x_0, size), batch["label"])}
 
     settings = TrainParams(**params.train.model_dump(), learning_rate=params.baseline.learning_rate)

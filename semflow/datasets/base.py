@@ -20,7 +20,8 @@ class Sample:
     Args:
         key: the raw data set's own name for it.
         split: "train", "val" or, where there is one, "test".
-        place: where the reader finds it; JSON values only.
+        place: where the reader finds it; JSON values only. `group`, if it is there, names what
+            samples that are alike have in common, such as a region: intervals resample groups.
     """
 
     key: str
@@ -55,6 +56,19 @@ class Reader(Protocol):
             UnreadableSample: the sample's files are absent, corrupt or do not fit together.
         """
         ...
+
+
+def held_out(position: int, every: int) -> str:
+    """Split of a sample of a data set whose val split is held out of its train list.
+
+    Args:
+        position: its place in the sorted list, from 0.
+        every: positions 0, n, 2n, ... are val.
+
+    Returns:
+        "train" or "val".
+    """
+    return "val" if position % every == 0 else "train"
 
 
 class UnreadableSample(Exception):

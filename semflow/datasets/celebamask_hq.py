@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from semflow.core.errors import UserError
 from semflow.core.labels import ClassTable
-from semflow.datasets.base import Sample, UnreadableSample
+from semflow.datasets.base import Sample, UnreadableSample, held_out
 from semflow.datasets.files import read_image, require
 from semflow.datasets.schema import CelebAMaskHQIndex
 
@@ -84,15 +84,20 @@ class CelebAMaskHQReader:
         return [self._raw / MAPPING_FILE]
 
     def samples(self) -> Iterator[Sample]:
-        """Images of the train part by number, then those of the evaluated part."""
-        for split, part in (("train", "train"), ("val", self._params.evaluated)):
+        """Images part by part, by number; without an official val part it is held out of train."""
+        every = self._params.val_every
+        for part in ("train", "test") if every else ("train", "val", "test"):
             numbers = [k for k, original in self._mapping() if self._part(k, original) == part]
             if not numbers:
                 raise UserError(
                     f"{self._raw / MAPPING_FILE} lists no image of the {part} part of split "
                     f"{self._params.split}; unpack the file again"
                 )
-            yield from (Sample(str(number), split, {}) for number in sorted(numbers))
+            for position, number in enumerate(sorted(numbers)):
+                split = part
+                if every is not None and part == "train":
+                    split = held_out(position, every)
+                yield Sample(str(number), split, {})
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One face: image (1024, 1024, 3) uint8 and label (512, 512) uint8."""

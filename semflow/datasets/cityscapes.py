@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX, ClassTable
-from semflow.datasets.base import Sample
+from semflow.datasets.base import Sample, held_out
 from semflow.datasets.files import map_ids, names_in, read_pair, require
+from semflow.datasets.schema import CityscapesIndex
 
 IMAGES = "leftImg8bit"
 LABELS = "gtFine"
 IMAGE_ENDING = "_leftImg8bit.png"
 LABEL_ENDING = "_gtFine_labelIds.png"
-# The labels of the test split are withheld.
-SPLITS = ("train", "val")
+# The labels of the download's own test split are withheld.
+SPLIT_FOLDERS = {"train": "train", "val": "train", "test": "val"}
+"""The folder of each split."""
 ORIGIN = (
     "get leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from www.cityscapes-dataset.com"
 )
@@ -67,35 +69,43 @@ class CityscapesReader:
         background=None,
     )
 
-    def __init__(self, raw: Path) -> None:
-        """Args: raw: what the two downloads are unpacked into.
+    def __init__(self, raw: Path, params: CityscapesIndex) -> None:
+        """Args: raw: what the two downloads are unpacked into; params: what is held out of train.
 
         Raises:
             UserError: a folder is missing.
         """
-        require(raw, [f"{kind}/{split}" for kind in (IMAGES, LABELS) for split in SPLITS], ORIGIN)
+        folders = dict.fromkeys(SPLIT_FOLDERS.values())
+        require(raw, [f"{kind}/{name}" for kind in (IMAGES, LABELS) for name in folders], ORIGIN)
         self._raw = raw
+        self._params = params
 
     def files(self) -> list[Path]:
         """None: every file belongs to one sample."""
         return []
 
     def samples(self) -> Iterator[Sample]:
-        """Split by split, city by city, frame by frame."""
-        for split in SPLITS:
-            folder = self._raw / IMAGES / split
-            cities = sorted(path for path in folder.iterdir() if path.is_dir())
-            if not cities:
-                raise UserError(f"{folder} holds no city; unpack it again")
-            for city in cities:
-                for name in names_in(city, (IMAGE_ENDING.lower(),)):
-                    yield Sample(name[: -len(IMAGE_ENDING)], split, {"city": city.name})
+        """City by city, frame by frame; those of the folder `val` are last."""
+        for position, (city, key) in enumerate(self._frames("train")):
+            yield Sample(key, held_out(position, self._params.val_every), {"city": city})
+        for city, key in self._frames("val"):
+            yield Sample(key, "test", {"city": city})
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One frame: image (1024, 2048, 3) uint8 and label (1024, 2048) uint8 train ids."""
-        place = Path(sample.split, str(sample.place["city"]))
+        place = Path(SPLIT_FOLDERS[sample.split], str(sample.place["city"]))
         image, label = read_pair(
             self._raw / IMAGES / place / f"{sample.key}{IMAGE_ENDING}",
             self._raw / LABELS / place / f"{sample.key}{LABEL_ENDING}",
         )
         return image, map_ids(label, TRAIN_IDS)
+
+    def _frames(self, name: str) -> Iterator[tuple[str, str]]:
+        """City and key of every frame of a folder, sorted."""
+        folder = self._raw / IMAGES / name
+        cities = sorted(path for path in folder.iterdir() if path.is_dir())
+        if not cities:
+            raise UserError(f"{folder} holds no city; unpack it again")
+        for city in cities:
+            for file in names_in(city, (IMAGE_ENDING.lower(),)):
+                yield city.name, file[: -len(IMAGE_ENDING)]

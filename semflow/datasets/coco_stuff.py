@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semflow.core.labels import IGNORE_INDEX, ClassTable
-from semflow.datasets.base import Sample
+from semflow.datasets.base import Sample, held_out
 from semflow.datasets.coco_stuff_classes import CATEGORIES
 from semflow.datasets.files import map_ids, names_in, read_pair, require
+from semflow.datasets.schema import CocoStuffIndex
 
-SPLIT_FOLDERS = {"train": "train2017", "val": "val2017"}
+SPLIT_FOLDERS = {"train": "train2017", "val": "train2017", "test": "val2017"}
+"""The folder of each split: the labels of the official test images are withheld."""
 LABELS = "stuffthingmaps_trainval2017"
 IMAGE_ENDING = ".jpg"
 ORIGIN = (
@@ -41,25 +43,26 @@ class CocoStuffReader:
         background=None,
     )
 
-    def __init__(self, raw: Path) -> None:
-        """Args: raw: what the three downloads are unpacked into.
+    def __init__(self, raw: Path, params: CocoStuffIndex) -> None:
+        """Args: raw: what the three downloads are unpacked into; params: what is held out of train.
 
         Raises:
             UserError: a folder is missing.
         """
-        folders = SPLIT_FOLDERS.values()
+        folders = dict.fromkeys(SPLIT_FOLDERS.values())
         require(raw, [*folders, *(f"{LABELS}/{folder}" for folder in folders)], ORIGIN)
         self._raw = raw
+        self._params = params
 
     def files(self) -> list[Path]:
         """None: every file belongs to one sample."""
         return []
 
     def samples(self) -> Iterator[Sample]:
-        """The train images by number, then the val images."""
-        for split, folder in SPLIT_FOLDERS.items():
-            for name in names_in(self._raw / folder, (IMAGE_ENDING,)):
-                yield Sample(name[: -len(IMAGE_ENDING)], split, {})
+        """The images of `train2017` by number, then those of `val2017`."""
+        for position, key in enumerate(self._keys("train")):
+            yield Sample(key, held_out(position, self._params.val_every), {})
+        yield from (Sample(key, "test", {}) for key in self._keys("test"))
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One scene: image (H, W, 3) uint8 and label (H, W) uint8; sizes vary."""
@@ -69,3 +72,7 @@ class CocoStuffReader:
             self._raw / LABELS / folder / f"{sample.key}.png",
         )
         return image, map_ids(label, CLASS_IDS)
+
+    def _keys(self, split: str) -> list[str]:
+        names = names_in(self._raw / SPLIT_FOLDERS[split], (IMAGE_ENDING,))
+        return [name[: -len(IMAGE_ENDING)] for name in names]

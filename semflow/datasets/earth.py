@@ -41,6 +41,10 @@ CLASSES: tuple[tuple[str, tuple[int, int, int], tuple[int, ...]], ...] = (
 )
 
 
+VAL_OF_HELD_OUT = 3
+"""Of the held-out blocks 0, n, 2n, ... every third is val; the others are test."""
+
+
 class EarthReader:
     """Tiles of one planet, split by blocks of longitude that tiles of two splits never share."""
 
@@ -68,21 +72,24 @@ class EarthReader:
         return [self._raw / IMAGE_FILE, self._raw / LABEL_FILE]
 
     def samples(self) -> Iterator[Sample]:
-        """Tiles with enough land, block by block, north to south, west to east."""
+        """Tiles with enough land, block by block, north to south, west to east.
+
+        A tile's group is its block: tiles of one block are alike, and no two blocks are neighbours.
+        """
         params = self._params
         south, north = (round((90 - degrees) * PIXELS_PER_DEGREE) for degrees in params.latitudes)
         block_width = params.block_degrees * PIXELS_PER_DEGREE
         label = self._planet_label()
         for block in range(360 // params.block_degrees):
-            held_out = block % params.hold_out_every == 0
-            split = "val" if held_out else "train"
-            gap = params.gap if held_out else 0
+            split = _split_of(block, params.hold_out_every)
+            gap = 0 if split == "train" else params.gap
             stride = getattr(params.stride, split)
             west, east = block * block_width + gap, (block + 1) * block_width - gap
             for y in range(north, south - params.tile_size + 1, stride):
                 for x in range(west, east - params.tile_size + 1, stride):
                     if np.mean(self._crop(label, y, x) != WATER) >= params.min_land:
-                        yield Sample(f"earth_{y:04d}_{x:04d}", split, {"y": y, "x": x})
+                        place = {"y": y, "x": x, "group": block}
+                        yield Sample(f"earth_{y:04d}_{x:04d}", split, place)
 
     def read(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """One tile: image (S, S, 3) uint8 and label (S, S) uint8."""
@@ -100,6 +107,14 @@ class EarthReader:
 
     def _planet_label(self) -> NDArray[np.uint8]:
         return _planet_label(*_version(self._raw / LABEL_FILE), self._params.mode_filter)
+
+
+def _split_of(block: int, hold_out_every: int) -> str:
+    """Split of a block of longitude, counted from 0."""
+    number, rest = divmod(block, hold_out_every)
+    if rest:
+        return "train"
+    return "val" if number % VAL_OF_HELD_OUT == 0 else "test"
 
 
 def _version(path: Path) -> tuple[Path, int, int]:

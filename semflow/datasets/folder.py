@@ -15,10 +15,13 @@ from semflow.datasets.files import map_ids, names_in, read_pair, require
 from semflow.datasets.schema import FolderIndex
 
 SPLITS = ("train", "val")
+"""Every data set needs them."""
+TEST = "test"
+"""Where there is no such folder, nothing can be stated of a test split."""
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 ORIGIN = (
     "the folder reader takes train/images, train/labels, val/images and val/labels, and a label "
-    "<name>.png for each image <name>.png, .jpg or .jpeg"
+    "<name>.png for each image <name>.png, .jpg or .jpeg; test/ likewise, where there is one"
 )
 
 
@@ -26,14 +29,14 @@ class FolderReader:
     """`<split>/images/<key>.{png,jpg,jpeg}` and `<split>/labels/<key>.png`."""
 
     def __init__(self, raw: Path, params: FolderIndex) -> None:
-        """Args: raw: holds both splits; params: the classes and their ids in the label files.
+        """Args: raw: holds the splits; params: the classes and their ids in the label files.
 
         Raises:
             UserError: a folder is missing.
         """
-        require(
-            raw, [f"{split}/{kind}" for split in SPLITS for kind in ("images", "labels")], ORIGIN
-        )
+        self._splits = (*SPLITS, TEST) if (raw / TEST).is_dir() else SPLITS
+        folders = [f"{split}/{kind}" for split in self._splits for kind in ("images", "labels")]
+        require(raw, folders, ORIGIN)
         self._raw = raw
         self._class_ids = dict.fromkeys(params.ignore_ids, IGNORE_INDEX) | {
             one.id: class_id for class_id, one in enumerate(params.classes)
@@ -45,12 +48,12 @@ class FolderReader:
         return []
 
     def samples(self) -> Iterator[Sample]:
-        """The train images by name, then the val images.
+        """The train images by name, then the val images, then the test images if there are any.
 
         Raises:
             UserError: a split has no image, or two whose names differ in the ending only.
         """
-        for split in SPLITS:
+        for split in self._splits:
             folder = self._raw / split / "images"
             found: dict[str, str] = {}
             for name in names_in(folder, IMAGE_ENDINGS):

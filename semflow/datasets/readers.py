@@ -34,10 +34,10 @@ def open_reader(raw: Path, params: IndexParams) -> Reader:
         case RobotsIndex():
             return RobotsReader(raw, params)
         case CityscapesIndex():
-            return CityscapesReader(raw)
+            return CityscapesReader(raw, params)
         case CelebAMaskHQIndex():
             return CelebAMaskHQReader(raw, params)
         case CocoStuffIndex():
-            return CocoStuffReader(raw)
+            return CocoStuffReader(raw, params)
         case FolderIndex():
             return FolderReader(raw, params)

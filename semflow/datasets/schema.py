@@ -18,6 +18,9 @@ from semflow.params.fields import (
 )
 
 MaxRejects = Annotated[int, Strict(), Field(ge=0, description="samples that may be unreadable")]
+ValEvery = Annotated[
+    int, Strict(), Field(ge=2, description="images 0, n, 2n, ... of the train list are val")
+]
 LabelId = Annotated[int, Strict(), Field(ge=0, le=255)]
 
 
@@ -26,6 +29,7 @@ class SplitStride(Block):
 
     train: Positive
     val: Positive
+    test: Positive
 
 
 class EarthIndex(Block):
@@ -38,7 +42,9 @@ class EarthIndex(Block):
     latitudes: tuple[Latitude, Latitude] = Field(description="southern and northern bound, degrees")
     min_land: Fraction = Field(description="least share of a tile that is not water")
     block_degrees: Positive = Field(description="width of a longitude block, degrees")
-    hold_out_every: int = Field(ge=2, description="blocks 0, n, 2n, ... are the val split")
+    hold_out_every: int = Field(
+        ge=2, description="blocks 0, n, 2n, ... are held out; every third of these is val, not test"
+    )
     gap: NonNegative = Field(description="pixels left out at both edges of a held-out block")
     max_rejects: MaxRejects
 
@@ -74,37 +80,41 @@ class RobotsIndex(Block):
 
 
 class CityscapesIndex(Block):
-    """Cityscapes, fine annotations, its own train and val splits."""
+    """Cityscapes, fine annotations; its val split is test, and val is held out of train."""
 
     reader: Literal["cityscapes"]
+    val_every: ValEvery
     max_rejects: MaxRejects
 
 
 class CelebAMaskHQIndex(Block):
-    """CelebAMask-HQ, and which of the splits in use."""
+    """CelebAMask-HQ, and which of the splits in use; the last part is always test."""
 
     reader: Literal["celebamask_hq"]
     split: Literal["official", "first_28000", "first_27000"] = Field(
         description="official: by the image's number in CelebA; else the first images train"
     )
-    evaluated: Literal["val", "test"] = Field(
-        description="the part that is this pipeline's val split; the other one is left out"
+    val_every: ValEvery | None = Field(
+        description="without the official split: images 0, n, 2n, ... of train are val; else null"
     )
     max_rejects: MaxRejects
 
     @model_validator(mode="after")
-    def _has_that_part(self) -> Self:
-        if self.split != "official" and self.evaluated != "test":
+    def _has_one_val_split(self) -> Self:
+        if self.split == "official" and self.val_every is not None:
+            raise ValueError("split official has its own val part; set val_every: null")
+        if self.split != "official" and self.val_every is None:
             raise ValueError(
-                f"split {self.split} has a train and a test part only; set evaluated: test"
+                f"split {self.split} has a train and a test part only; set val_every, such as 20"
             )
         return self
 
 
 class CocoStuffIndex(Block):
-    """COCO-Stuff 164k, its own train and val splits."""
+    """COCO-Stuff 164k; its val split is test, and val is held out of train."""
 
     reader: Literal["coco_stuff"]
+    val_every: ValEvery
     max_rejects: MaxRejects
 
 
@@ -117,7 +127,7 @@ class FolderClass(Block):
 
 
 class FolderIndex(Block):
-    """A user's own images: `{train,val}/images` and `{train,val}/labels`."""
+    """A user's own images: `{train,val,test}/images` and `.../labels`; test may be absent."""
 
     reader: Literal["folder"]
     # 255 is the ignored pixels' id beside the classes'.

@@ -1,1 +1,1 @@
-"""Both directions of a checkpoint over the val split."""
+"""Both directions of a checkpoint over a held-out split."""

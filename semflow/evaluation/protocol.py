@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from semflow.core.files import sha256_of
+from semflow.evaluation.diversity import synthesize
 from semflow.evaluation.presets import DIVERSITY_SAMPLES, PRESETS, count_samples
 from semflow.evaluation.results import InceptionScores
 from semflow.evaluation.samples import Batch, EvaluatedSamples
 from semflow.evaluation.schema import ProtocolParams
 from semflow.evaluation.score_synthesis import PerceptualNetwork, score_synthesis
-from semflow.evaluation.synthesis import synthesize
 from semflow.metrics.features import FeatureNetwork
 from semflow.metrics.inception import load_inception_features
 from semflow.metrics.lpips_alexnet import load_lpips

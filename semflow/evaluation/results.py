@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -18,6 +18,10 @@ def _null_for_nan(value: float | None) -> float | None:
 
 Score = Annotated[float | None, BeforeValidator(_null_for_nan)]
 """A fraction in [0, 1]; null where there is nothing to measure, for JSON has no nan."""
+
+
+Interval = tuple[float, float] | None
+"""95% of resampled groups of the tested samples lie in it; null for fewer than 3 groups."""
 
 
 class Result(BaseModel):
@@ -100,8 +104,10 @@ class SegmentationFigures(Result):
     """
 
     miou: Score
+    miou_interval: Interval = None
     miou_without_background: Score
     pixel_accuracy: Score
+    pixel_accuracy_interval: Interval = None
     iou_per_class: list[Score]
 
 
@@ -116,8 +122,10 @@ class Segmentation(Result):
     samples: int
     steps: int
     miou: Score
+    miou_interval: Interval = None
     miou_without_background: Score
     pixel_accuracy: Score
+    pixel_accuracy_interval: Interval = None
     oracle_miou: Score
     oracle_pixel_accuracy: Score
     by_steps: dict[int, SegmentationFigures]
@@ -132,17 +140,23 @@ class SynthesisFigures(Result):
     """
 
     fd_mobilenetv2: float
+    fd_mobilenetv2_interval: Interval = None
     kd_mobilenetv2: float
+    kd_mobilenetv2_interval: Interval = None
     st_lpips_to_truth: float
+    st_lpips_to_truth_interval: Interval = None
     roundtrip_miou_unet: Score
+    roundtrip_miou_unet_interval: Interval = None
     roundtrip_miou_semflow: Score
+    roundtrip_miou_semflow_interval: Interval = None
 
 
 class Synthesis(Result):
     """The flow as a synthesizer.
 
     floor_fd_mobilenetv2, floor_kd_mobilenetv2: The same distances between two sets of real images
-        with nothing in common, of floor_samples each.
+        with nothing in common, of floor_samples: the tested images and the reference, or two
+        halves of the tested ones where these are the reference.
     diversity_st_lpips: Mean distance between two syntheses of one label; higher is more diverse.
     protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
         null where they were not asked for.
@@ -153,17 +167,19 @@ class Synthesis(Result):
     steps: int
     reference_samples: int
     resolution: tuple[int, int]
-    floor_samples: int
+    floor_samples: tuple[int, int]
     floor_fd_mobilenetv2: float
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float
+    diversity_st_lpips_interval: Interval = None
     roundtrip_miou: Score
+    roundtrip_miou_interval: Interval = None
     protocol: InceptionScores | None
     by_steps: dict[int, SynthesisFigures]
 
 
 class System(Result):
-    """One system's figures by sampler and number of solver steps, such as "euler-25".
+    """One system's figures by sampler and number of solver steps, such as "euler-25", or "mean".
 
     segmentation, synthesis: Empty where a system does not go that way.
     """
@@ -175,11 +191,15 @@ class System(Result):
 class Metrics(Result):
     """The whole of metrics.json.
 
+    split: The held-out split that was tested.
+    groups: Groups of its samples that intervals resample: blocks on Earth, elsewhere each sample.
     systems: Generative systems by name, SemFlow among them.
     segmentation, synthesis: SemFlow, with its default solver.
     baselines: Discriminative segmenters by name.
     """
 
+    split: Literal["val", "test"]
+    groups: int
     classes: list[str]
     systems: dict[str, System]
     segmentation: Segmentation
@@ -192,13 +212,16 @@ def write_metrics(metrics: Metrics, path: Path) -> None:
     write_json(path, metrics.model_dump(mode="json"))
 
 
+_INTERVALS = {name for name in SynthesisFigures.model_fields if name.endswith("_interval")}
+
+
 def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
     """What metrics.json says by numbers of steps, as rows that `dvc plots` draws and compares.
 
     Args:
         metrics: Of an evaluation.
         segmentation: Receives rows of steps, miou and pixel_accuracy.
-        synthesis: Receives rows of steps and the fields of `SynthesisFigures`.
+        synthesis: Receives rows of steps and the figures of `SynthesisFigures`.
     """
     write_json(
         segmentation,
@@ -210,7 +233,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
     write_json(
         synthesis,
         [
-            {"steps": steps, **value.model_dump(mode="json")}
+            {"steps": steps, **value.model_dump(mode="json", exclude=_INTERVALS)}
             for steps, value in sorted(metrics.synthesis.by_steps.items())
         ],
     )

@@ -1,18 +1,22 @@
-"""Which samples of a split are measured, against which, and the one pass that reads them."""
+"""Which samples are measured, against which, and the one pass that reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from semflow.core.errors import UserError
 from semflow.core.seeds import spread
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.schema import EvaluateParams, check_enough_samples, other_split
 from semflow.pipeline import SemFlowPipeline
+from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 
@@ -26,15 +30,12 @@ class Batch:
         image: (N, H, W, 3) uint8, at the size of training.
         label: (N, H, W) uint8 ids, at the size of training.
         native_labels: N labels (H', W') uint8, each as the raw data set has it.
-        others: (N, H, W, 3) uint8, real images of other samples that syntheses are compared with;
-            None where they are compared with the images of their own labels.
     """
 
     items: range
     image: Tensor
     label: Tensor
     native_labels: tuple[Tensor, ...]
-    others: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -51,20 +52,49 @@ class Latents:
 
 
 @dataclass(frozen=True)
-class EvaluatedSamples:
+class Chosen:
     """Some samples of a split.
 
     Args:
         folder: Pixel shards of the split.
-        tested: Positions of the samples that are segmented and whose labels are synthesized.
-        others: As many positions of other samples, or None: see `Batch`.
+        positions: Of the samples in them.
+    """
+
+    folder: ShardFolder
+    positions: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.positions)
+
+    def read(self, items: Sequence[int], member: str, device: torch.device) -> list[Tensor]:
+        """Pixels of one member of some of the samples, which are counted from 0."""
+        contents = (self.folder.read(self.positions[item], member) for item in items)
+        return [torch.tensor(png_pixels(content), device=device) for content in contents]
+
+    def groups(self) -> list[Hashable]:
+        """What each sample shares with those that are like it, or its own number."""
+        places = (json.loads(self.folder.read(place, "json")) for place in self.positions)
+        return [
+            ("group", place["group"]) if "group" in place else ("sample", item)
+            for item, place in enumerate(places)
+        ]
+
+
+@dataclass(frozen=True)
+class EvaluatedSamples:
+    """What is tested, and the real images that syntheses are compared with.
+
+    Args:
+        tested: Samples that are segmented and whose labels are synthesized.
+        reference: Samples of the other held-out split; None where syntheses are compared with the
+            images of their own labels.
         batch_size: Samples of a batch; the last may have fewer.
         team: The processes that share the batches.
     """
 
-    folder: ShardFolder
-    tested: tuple[int, ...]
-    others: tuple[int, ...] | None
+    tested: Chosen
+    reference: Chosen | None
     batch_size: int
     team: Team
 
@@ -74,55 +104,69 @@ class EvaluatedSamples:
 
     def key(self, item: int) -> str:
         """The key of the tested sample with that number."""
-        return self.folder.key(self.tested[item])
+        return self.tested.folder.key(self.tested.positions[item])
 
     def batches(self) -> Iterator[Batch]:
         """Reads this process's share in order, behind a progress bar."""
-        starts = range(0, len(self), self.batch_size)
+        for items in self._shares(self.tested, "evaluate"):
+            yield Batch(
+                items,
+                torch.stack(self.tested.read(items, "image.png", self.team.device)),
+                torch.stack(self.tested.read(items, "label.png", self.team.device)),
+                tuple(self.tested.read(items, "native_label.png", self.team.device)),
+            )
+
+    def reference_images(self) -> Iterator[Tensor]:
+        """This process's share of the other split's images, (N, H, W, 3) uint8 batch by batch."""
+        if self.reference is not None:
+            for items in self._shares(self.reference, "reference"):
+                yield torch.stack(self.reference.read(items, "image.png", self.team.device))
+
+    def _shares(self, chosen: Chosen, description: str) -> Iterator[range]:
+        starts = range(0, len(chosen), self.batch_size)
         for start in tqdm(
             [starts[number] for number in self.team.share(len(starts))],
-            desc="evaluate",
+            desc=description,
             unit=" batches",
             mininterval=2,
             disable=not self.team.is_first,
         ):
-            items = range(start, min(start + self.batch_size, len(self)))
-            tested = [self.tested[item] for item in items]
-            yield Batch(
-                items,
-                torch.stack(self._read(tested, "image.png")),
-                torch.stack(self._read(tested, "label.png")),
-                tuple(self._read(tested, "native_label.png")),
-                self._others(items),
-            )
-
-    def _others(self, items: range) -> Tensor | None:
-        if self.others is None:
-            return None
-        return torch.stack(self._read([self.others[item] for item in items], "image.png"))
-
-    def _read(self, positions: Sequence[int], member: str) -> list[Tensor]:
-        pixels = [png_pixels(self.folder.read(position, member)) for position in positions]
-        return [torch.tensor(array, device=self.team.device) for array in pixels]
+            yield range(start, min(start + self.batch_size, len(chosen)))
 
 
-def choose_samples(folder: ShardFolder, params: EvaluateParams, team: Team) -> EvaluatedSamples:
-    """Chooses an even number of samples, spread evenly over the split.
+def choose_samples(pixels: Path, params: EvaluateParams, team: Team) -> EvaluatedSamples:
+    """Chooses what is tested and what it is compared with, spread evenly over each split.
 
-    With "own" references all of them are tested. With "other" ones they take turns: every second
-    is tested, and compared with those between.
+    With "own" references their number is even, since the floor lies between two halves. Those of
+    the other held-out split never show what a tested image shows, as neighbours in a split may.
 
     Args:
-        folder: Pixel shards of the split.
-        params: How many, and the kind of reference.
+        pixels: Pixel shards, a folder for each split.
+        params: Which split, how many of it, and the kind of reference.
         team: The processes that share the work.
+
+    Raises:
+        UserError: A split is absent or has too few samples.
     """
-    sets = 1 if params.reference == "own" else 2
-    wanted = min(len(folder), sets * params.samples) // 2 * 2
-    positions = tuple(spread(len(folder), wanted))
-    if params.reference == "own":
-        return EvaluatedSamples(folder, positions, None, params.batch_size, team)
-    return EvaluatedSamples(folder, positions[::2], positions[1::2], params.batch_size, team)
+    own = params.reference == "own"
+    tested = _choose(pixels, params.split, params.samples, own, "evaluate.split: val")
+    if own:
+        return EvaluatedSamples(tested, None, params.batch_size, team)
+    other = other_split(params.split)
+    reference = _choose(pixels, other, params.samples, own, "evaluate.reference: own")
+    return EvaluatedSamples(tested, reference, params.batch_size, team)
+
+
+def _choose(pixels: Path, split: str, samples: int, even: bool, cure: str) -> Chosen:
+    if not (pixels / split).is_dir():
+        raise UserError(
+            f"{pixels} has no split {split}; set {cure}, or give the raw data a split {split} "
+            f"and run: dvc repro"
+        )
+    folder = ShardFolder(read_manifest(pixels / split))
+    check_enough_samples(len(folder), split)
+    wanted = min(len(folder), samples)
+    return Chosen(folder, tuple(spread(len(folder), wanted // 2 * 2 if even else wanted)))
 
 
 def encode_batch(pipeline: SemFlowPipeline, batch: Batch, seed: int) -> Latents:

@@ -25,12 +25,16 @@ class ProtocolParams(Block):
 
 
 class EvaluateParams(Block):
-    """Both directions over the val split."""
+    """Both directions over a held-out split."""
 
+    split: Literal["val", "test"] = Field(
+        description="test for figures that are stated, val for choices between settings"
+    )
     seed: Seed
-    samples: Positive = Field(description="val samples, spread evenly; all where fewer exist")
+    samples: Positive = Field(description="of the split, spread evenly; all where fewer exist")
     reference: Literal["own", "other"] = Field(
-        description="real images compared with: the labels' own (the field's habit), or others"
+        description="real images compared with: the labels' own (the field's habit), or those of "
+        "the other one of val and test"
     )
     batch_size: Positive
     upsampling: Literal["nearest", "bilinear"] = Field(
@@ -61,6 +65,11 @@ class EvaluateStage(StageParams):
     evaluate: EvaluateParams
 
 
+def other_split(split: str) -> str:
+    """The held-out split that is not tested."""
+    return {"val": "test", "test": "val"}[split]
+
+
 def check_enough_samples(available: int, split: str) -> None:
     """Whether a split can be evaluated; to be asked before anything is trained or computed.
 
@@ -73,6 +82,6 @@ def check_enough_samples(available: int, split: str) -> None:
     """
     if available < LEAST_SAMPLES:
         raise UserError(
-            f"split {split} has {available} samples, evaluation compares two sets of 2 or more "
-            f"real images; give it {LEAST_SAMPLES} or more"
+            f"split {split} has {available} samples, evaluation compares sets of 2 or more real "
+            f"images; give it {LEAST_SAMPLES} or more"
         )

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semflow.evaluation.counts import Counts
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Segmentation, SegmentationFigures
 from semflow.evaluation.samples import Batch, Latents
-from semflow.metrics.confusion import ConfusionMatrix
 from semflow.pipeline import SemFlowPipeline
 
 Segmenter = Callable[[Batch, Latents], Tensor]
@@ -47,7 +49,7 @@ class SegmentationCounts:
         segmenters: By name.
         num_classes: K.
         upsampling: How scores are brought to the native size; a key of UPSAMPLING.
-        device: Where batches are.
+        team: The processes that share the batches.
     """
 
     def __init__(
@@ -55,39 +57,50 @@ class SegmentationCounts:
         segmenters: Mapping[str, Segmenter],
         num_classes: int,
         upsampling: str,
-        device: torch.device,
+        team: Team,
     ) -> None:
-        self._segmenters = segmenters
+        self._segmenters, self._team = segmenters, team
         self._upsample = UPSAMPLING[upsampling]
-        self._counts = {name: ConfusionMatrix(num_classes).to(device) for name in segmenters}
+        self._found = {name: Counts(num_classes, team) for name in segmenters}
 
     def update(self, batch: Batch, latents: Latents) -> None:
         """Segments and counts a batch."""
         labels = batch.native_labels
         truth = torch.cat([label.flatten() for label in labels])
+        sizes = torch.tensor([label.numel() for label in labels], device=truth.device)
+        image = torch.arange(len(labels), device=truth.device).repeat_interleave(sizes)
         for name, segment in self._segmenters.items():
             answers = zip(segment(batch, latents), labels, strict=True)
             predictions = [
                 self._upsample(scores, (label.shape[0], label.shape[1])).flatten()
                 for scores, label in answers
             ]
-            self._counts[name].update(torch.cat(predictions), truth)
+            self._found[name].update(torch.cat(predictions), truth, image, len(labels))
 
-    def compute(self, background: int | None) -> dict[str, SegmentationFigures]:
+    def compute(
+        self, background: int | None, bootstrap: Bootstrap
+    ) -> dict[str, SegmentationFigures]:
         """The figures of each segmenter, from the counts of all processes.
 
         Args:
             background: The class that some protocols leave out of the mean, if there is one.
+            bootstrap: Of the tested samples.
         """
-        return {name: figures_of(counts, background) for name, counts in self._counts.items()}
+        return {
+            name: figures_of(found, background, bootstrap) for name, found in self._found.items()
+        }
 
 
-def figures_of(counts: ConfusionMatrix, background: int | None) -> SegmentationFigures:
-    """What a confusion matrix says."""
+def figures_of(found: Counts, background: int | None, bootstrap: Bootstrap) -> SegmentationFigures:
+    """What the counts of all processes say."""
+    counts = found.matrix
+    miou_interval, accuracy_interval = found.intervals(bootstrap)
     return SegmentationFigures(
         miou=counts.miou,
+        miou_interval=miou_interval,
         miou_without_background=None if background is None else counts.miou_without(background),
         pixel_accuracy=counts.pixel_accuracy,
+        pixel_accuracy_interval=accuracy_interval,
         iou_per_class=counts.iou_per_class.tolist(),
     )
 
@@ -127,8 +140,10 @@ def segmentation_results(
         samples=samples,
         steps=pipeline.config.segment_steps,
         miou=default.miou,
+        miou_interval=default.miou_interval,
         miou_without_background=default.miou_without_background,
         pixel_accuracy=default.pixel_accuracy,
+        pixel_accuracy_interval=default.pixel_accuracy_interval,
         oracle_miou=figures[ORACLE].miou,
         oracle_pixel_accuracy=figures[ORACLE].pixel_accuracy,
         by_steps=by_steps,

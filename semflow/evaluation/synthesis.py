@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from semflow.core.seeds import spread
+from semflow.evaluation.counts import Counts
+from semflow.evaluation.diversity import Diversity
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.judges import Judges
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Synthesis, SynthesisFigures
 from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
-from semflow.metrics.confusion import ConfusionMatrix
 from semflow.metrics.distribution import distances
-from semflow.metrics.features import PerceptualDistance, distances_to_truth, in_chunks
+from semflow.metrics.features import distances_to_truth, in_chunks
 from semflow.networks.encoding import to_unit_range
 from semflow.pipeline import SemFlowPipeline
 
-
-@dataclass(frozen=True)
-class Judges:
-    """The fixed networks that synthesized images are judged by, on the device.
-
-    Args:
-        features: (N, 3, H, W) uint8 -> (N, D).
-        perceptual: ST-LPIPS.
-        unet: The independent segmenter for the round trip: image latents -> scores (N, K, H, W).
-    """
-
-    features: nn.Module
-    perceptual: PerceptualDistance
-    unet: Callable[[Tensor], Tensor]
+Synthesizer = Callable[[Batch], Tensor]
+"""A batch -> images (N, H, W, 3) uint8 of its labels, the same for every seed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +39,7 @@ class RealSets:
 
 
 class RealFeatures:
-    """Features of the tested images and of those of other samples, each image once.
+    """Features of the tested images and of those of the other split, each image once.
 
     Args:
         judges: Whose features.
@@ -63,13 +52,15 @@ class RealFeatures:
         self._others: list[Tensor] = []
 
     def update(self, batch: Batch) -> None:
-        """Passes a batch's real images through the feature network."""
+        """Passes the tested images of a batch through the feature network."""
         self._tested.append(_features(self._judges, batch.image))
-        if batch.others is not None:
-            self._others.append(_features(self._judges, batch.others))
+
+    def update_reference(self, images: Tensor) -> None:
+        """Passes images (N, H, W, 3) uint8 of the other split through the feature network."""
+        self._others.append(_features(self._judges, images))
 
     def compute(self) -> RealSets:
-        """All features; where there are no other samples, the floor lies between two halves."""
+        """All features; where there is no other split, the floor lies between two halves."""
         tested = torch.cat(self._team.in_order(self._tested))
         others = self._team.in_order(self._others)
         if not others:
@@ -91,8 +82,7 @@ class Syntheses:
         self._features: list[Tensor] = []
         self._to_truth: list[Tensor] = []
         num_classes = pipeline.palette.num_classes
-        self._by_unet = ConfusionMatrix(num_classes).to(team.device)
-        self._by_itself = ConfusionMatrix(num_classes).to(team.device)
+        self._by_unet, self._by_itself = Counts(num_classes, team), Counts(num_classes, team)
 
     def update(self, batch: Batch, made: Tensor, to_truth: Tensor) -> None:
         """Judges a batch's syntheses.
@@ -105,77 +95,37 @@ class Syntheses:
         self._features.append(_features(self._judges, made))
         self._to_truth.append(to_truth)
         x_0 = self._pipeline.encode_image(made)
-        self._by_unet.update(self._judges.unet(x_0).argmax(dim=1), batch.label)
+        self._by_unet.update_maps(self._judges.unet(x_0).argmax(dim=1), batch.label)
         scores = self._pipeline.class_scores(self._pipeline.to_mask(x_0))
-        self._by_itself.update(scores.argmax(dim=1), batch.label)
+        self._by_itself.update_maps(scores.argmax(dim=1), batch.label)
 
-    def compute(self, reference: Tensor) -> SynthesisFigures:
+    def compute(self, reference: Tensor, bootstrap: Bootstrap) -> SynthesisFigures:
         """The figures, from what all processes found.
 
         Args:
             reference: Features (N, D) of real images.
+            bootstrap: Of the tested samples.
         """
         made = torch.cat(self._team.in_order(self._features))
+        to_truth = torch.cat(self._team.in_order(self._to_truth)).double()
         frechet, kernel = distances(made, reference)
+        frechet_interval, kernel_interval = bootstrap.of_distances(made, reference)
         return SynthesisFigures(
             fd_mobilenetv2=frechet,
+            fd_mobilenetv2_interval=frechet_interval,
             kd_mobilenetv2=kernel,
-            st_lpips_to_truth=_mean(self._team.in_order(self._to_truth)),
-            roundtrip_miou_unet=self._by_unet.miou,
-            roundtrip_miou_semflow=self._by_itself.miou,
+            kd_mobilenetv2_interval=kernel_interval,
+            st_lpips_to_truth=float(to_truth.mean()),
+            st_lpips_to_truth_interval=bootstrap.of_mean(to_truth),
+            roundtrip_miou_unet=self._by_unet.matrix.miou,
+            roundtrip_miou_unet_interval=self._by_unet.intervals(bootstrap)[0],
+            roundtrip_miou_semflow=self._by_itself.matrix.miou,
+            roundtrip_miou_semflow_interval=self._by_itself.intervals(bootstrap)[0],
         )
 
 
-class Diversity:
-    """Mean ST-LPIPS between neighbouring samples of one label: 0 where a seed changes nothing.
-
-    Args:
-        pipeline: The checkpoint, on its device; its default number of steps is taken.
-        judges: Whose perceptual distance.
-        params: How many labels, spread evenly over the tested ones, and how many samples of each.
-        tested: How many labels there are.
-        team: The processes that share the batches.
-    """
-
-    def __init__(
-        self,
-        pipeline: SemFlowPipeline,
-        judges: Judges,
-        params: EvaluateParams,
-        tested: int,
-        team: Team,
-    ) -> None:
-        self._pipeline, self._judges, self._team = pipeline, judges, team
-        self._seeds = range(params.diversity_samples)
-        chosen = spread(tested, params.diversity_labels)
-        self._numbers = {item: number for number, item in enumerate(chosen)}
-        self._between: list[Tensor] = []
-
-    def update(self, batch: Batch) -> None:
-        """Synthesizes the chosen labels of a batch with every seed."""
-        rows = [row for row, item in enumerate(batch.items) if item in self._numbers]
-        if not rows:
-            # Every batch has its place in the order of batches.
-            self._between.append(torch.empty(0))
-            return
-        numbers = [self._numbers[batch.items[row]] for row in rows]
-        perceptual = self._judges.perceptual
-        samples = [
-            perceptual.features(
-                to_unit_range(synthesize(self._pipeline, batch.label[rows], numbers, seed))
-            )
-            for seed in self._seeds
-        ]
-        between = [perceptual.distance(one, other) for one, other in pairwise(samples)]
-        self._between.append(torch.cat(between))
-
-    def compute(self) -> float:
-        """The mean over labels and pairs, from what all processes found."""
-        return _mean(self._team.in_order(self._between))
-
-
 class SynthesisMeasure:
-    """The flow by numbers of steps, the floor between real images, and diversity.
+    """The flow by numbers of steps, other systems, the floor between real images, and diversity.
 
     Args:
         pipeline: The checkpoint, on its device.
@@ -183,6 +133,7 @@ class SynthesisMeasure:
         params: Numbers of steps, to which the checkpoint's own is added; and the diversity.
         tested: How many labels there are.
         team: The processes that share the batches.
+        others: Synthesizers beside the flow, by name.
     """
 
     def __init__(
@@ -192,77 +143,85 @@ class SynthesisMeasure:
         params: EvaluateParams,
         tested: int,
         team: Team,
+        others: Mapping[str, Synthesizer],
     ) -> None:
         self._pipeline, self._judges, self._tested = pipeline, judges, tested
+        self._synthesizers = others
+        self._by_name = {name: Syntheses(pipeline, judges, team) for name in others}
         steps = sorted({*params.synthesis_steps, pipeline.config.synthesize_steps})
         self._by_steps = {number: Syntheses(pipeline, judges, team) for number in steps}
         self._real = RealFeatures(judges, team)
         self._diversity = Diversity(pipeline, judges, params, tested, team)
 
+    def update_reference(self, images: Tensor) -> None:
+        """Takes images (N, H, W, 3) uint8 of the other split."""
+        self._real.update_reference(images)
+
     def update(self, batch: Batch, latents: Latents) -> dict[int, Tensor]:
         """Synthesizes a batch's labels and judges the images.
 
         Returns:
-            The images (N, H, W, 3) uint8 by number of steps.
+            The flow's images (N, H, W, 3) uint8 by number of steps.
         """
         made = {
             num_steps: self._pipeline.decode_pixels(self._pipeline.to_image(latents.x_1, num_steps))
             for num_steps in self._by_steps
         }
+        images: dict[int | str, Tensor] = {**made}
+        for name, synthesizer in self._synthesizers.items():
+            images[name] = synthesizer(batch)
         to_truth = distances_to_truth(
             self._judges.perceptual,
-            {num_steps: to_unit_range(images) for num_steps, images in made.items()},
+            {name: to_unit_range(found) for name, found in images.items()},
             to_unit_range(batch.image),
         )
         for num_steps, syntheses in self._by_steps.items():
             syntheses.update(batch, made[num_steps], to_truth[num_steps])
+        for name, syntheses in self._by_name.items():
+            syntheses.update(batch, images[name], to_truth[name])
         self._real.update(batch)
         self._diversity.update(batch)
         return made
 
-    def compute(self) -> Synthesis:
-        """The results, from what all processes found, without the field's distances."""
+    def compute(self, bootstrap: Bootstrap) -> tuple[Synthesis, dict[str, SynthesisFigures]]:
+        """The results, from what all processes found, without the field's distances.
+
+        Args:
+            bootstrap: Of the tested samples.
+
+        Returns:
+            The flow's, and those of the other systems by name.
+        """
         real, config = self._real.compute(), self._pipeline.config
         by_steps = {
-            num_steps: syntheses.compute(real.reference)
+            num_steps: syntheses.compute(real.reference, bootstrap)
             for num_steps, syntheses in self._by_steps.items()
         }
         floor_frechet, floor_kernel = distances(*real.floor)
         height, width = config.image_size
-        return Synthesis(
+        diversity, diversity_interval = self._diversity.compute(bootstrap)
+        default = by_steps[config.synthesize_steps]
+        others = {
+            name: syntheses.compute(real.reference, bootstrap)
+            for name, syntheses in self._by_name.items()
+        }
+        synthesis = Synthesis(
             samples=self._tested,
             steps=config.synthesize_steps,
             reference_samples=len(real.reference),
             resolution=(height, width),
-            floor_samples=len(real.floor[0]),
+            floor_samples=(len(real.floor[0]), len(real.floor[1])),
             floor_fd_mobilenetv2=floor_frechet,
             floor_kd_mobilenetv2=floor_kernel,
-            diversity_st_lpips=self._diversity.compute(),
-            roundtrip_miou=by_steps[config.synthesize_steps].roundtrip_miou_unet,
+            diversity_st_lpips=diversity,
+            diversity_st_lpips_interval=diversity_interval,
+            roundtrip_miou=default.roundtrip_miou_unet,
+            roundtrip_miou_interval=default.roundtrip_miou_unet_interval,
             protocol=None,
             by_steps=by_steps,
         )
-
-
-def synthesize(pipeline: SemFlowPipeline, label: Tensor, items: Sequence[int], seed: int) -> Tensor:
-    """Labels -> images with the checkpoint's default number of steps.
-
-    Args:
-        pipeline: The checkpoint.
-        label: (N, H, W) uint8 ids at the size of training, on its device.
-        items: N numbers; the perturbation of item i follows from (seed, i).
-        seed: Base seed shared by all items.
-
-    Returns:
-        (N, H, W, 3) uint8.
-    """
-    x_1 = pipeline.encode_label(label, pipeline.draw_noise(items, seed))
-    return pipeline.decode_pixels(pipeline.to_image(x_1))
+        return synthesis, others
 
 
 def _features(judges: Judges, pixels: Tensor) -> Tensor:
     return in_chunks(judges.features, pixels.permute(0, 3, 1, 2))
-
-
-def _mean(parts: list[Tensor]) -> float:
-    return float(torch.cat(parts).double().mean())

@@ -39,7 +39,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     """
     _check_sets(x, y)
     mean_x, mean_y = (features.detach().double().mean(dim=0) for features in (x, y))
-    root_x, root_y = _covariance_root(x, mean_x), _covariance_root(y, mean_y)
+    root_x, root_y = covariance_root(x, mean_x), covariance_root(y, mean_y)
     # With C = R^T R the eigenvalues of Cx Cy are the squared singular values of Rx Ry^T. Taking
     # those directly keeps the digits that a square root of near-zero eigenvalues would lose.
     overlap = torch.linalg.svdvals(root_x @ root_y.T).sum()
@@ -66,12 +66,12 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     """
     _check_sets(x, y)
     n, m = len(x), len(y)
-    within_x = (_kernel_sum(x, x) - _self_kernel_sum(x)) / (n * (n - 1))
-    within_y = (_kernel_sum(y, y) - _self_kernel_sum(y)) / (m * (m - 1))
-    return within_x + within_y - 2 * _kernel_sum(x, y) / (n * m)
+    within_x = (kernel_sum(x, x) - self_kernel_sum(x)) / (n * (n - 1))
+    within_y = (kernel_sum(y, y) - self_kernel_sum(y)) / (m * (m - 1))
+    return within_x + within_y - 2 * kernel_sum(x, y) / (n * m)
 
 
-def _covariance_root(features: Tensor, mean: Tensor) -> Tensor:
+def covariance_root(features: Tensor, mean: Tensor) -> Tensor:
     """R, (min(N, D), D) float64, with R^T R the unbiased covariance of features (N, D)."""
     triangle = features.new_empty((0, features.shape[1]), dtype=torch.float64)
     for block in torch.split(features.detach(), _TRIANGLE_ROWS):
@@ -80,7 +80,8 @@ def _covariance_root(features: Tensor, mean: Tensor) -> Tensor:
     return triangle / (len(features) - 1) ** 0.5
 
 
-def _kernel_sum(x: Tensor, y: Tensor) -> float:
+def kernel_sum(x: Tensor, y: Tensor) -> float:
+    """The kernel's sum over all pairs of rows of (N, D) and (M, D)."""
     dimensions = x.shape[1]
     return sum(
         float((rows @ columns.T / dimensions + 1).pow(3).sum())
@@ -89,7 +90,8 @@ def _kernel_sum(x: Tensor, y: Tensor) -> float:
     )
 
 
-def _self_kernel_sum(x: Tensor) -> float:
+def self_kernel_sum(x: Tensor) -> float:
+    """The kernel's sum over the pairs of each row of (N, D) with itself."""
     dimensions = x.shape[1]
     return sum(
         float((rows.square().sum(dim=1) / dimensions + 1).pow(3).sum()) for rows in _blocks(x)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 FeatureName = Literal["pt_inception-2015-12-05", "mobilenetv2"]
+
+Name = TypeVar("Name", bound=Hashable)
 
 CHUNK = 16
 """Images that a fixed network takes at a time. Its first layers hold a hundred times an image, and
@@ -54,8 +56,8 @@ def in_chunks(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def distances_to_truth(
-    perceptual: PerceptualDistance, made: Mapping[int, Tensor], truth: Tensor
-) -> dict[int, Tensor]:
+    perceptual: PerceptualDistance, made: Mapping[Name, Tensor], truth: Tensor
+) -> dict[Name, Tensor]:
     """Perceptual distances of several sets of syntheses to one set of images.
 
     Args:
@@ -66,7 +68,7 @@ def distances_to_truth(
     Returns:
         (N,) for each set.
     """
-    parts: dict[int, list[Tensor]] = {name: [] for name in made}
+    parts: dict[Name, list[Tensor]] = {name: [] for name in made}
     for start in range(0, len(truth), CHUNK):
         rows = slice(start, start + CHUNK)
         true_features = perceptual.features(truth[rows])

@@ -44,7 +44,7 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class Example:
-    """One validation sample, both ways.
+    """One sample of the tested split, both ways.
 
     Args:
         key: The data set's name for it.
@@ -91,7 +91,7 @@ class Content:
         anchors: K colours of the classes in the flow.
         ignore_color: Colour of pixels without a class in the flow.
         train_samples: Samples of the train split.
-        val_samples: Samples of the validation split.
+        split_samples: Samples of the split that was tested.
         weights: Files of the checkpoint.
         provenance: What made the checkpoint, if it notes it.
         examples: Samples to show.
@@ -107,7 +107,7 @@ class Content:
     anchors: tuple[Color, ...]
     ignore_color: Color
     train_samples: int
-    val_samples: int
+    split_samples: int
     weights: tuple[WeightFile, ...]
     provenance: Provenance | None
     examples: tuple[Example, ...]
@@ -147,7 +147,7 @@ def gather(
         cure = f"run: dvc repro evaluate@{dataset}"
         raise UserError(f"{inputs.metrics} has other classes than {inputs.pipeline}; {cure}")
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    val = read_manifest(inputs.shards / "val")
+    tested = read_manifest(inputs.shards / metrics.split)
     height, width = config.image_size
     return Content(
         dataset=dataset,
@@ -160,40 +160,40 @@ def gather(
         anchors=tuple(map(_color, config.anchors)),
         ignore_color=_color(config.ignore_color),
         train_samples=len(read_manifest(inputs.shards / "train")),
-        val_samples=len(val),
+        split_samples=len(tested),
         weights=weight_files(inputs.pipeline),
         provenance=read_provenance(inputs.pipeline),
-        examples=make_examples(pipeline, ShardFolder(val), params),
+        examples=make_examples(pipeline, ShardFolder(tested), params),
     )
 
 
 def make_examples(
-    pipeline: SemFlowPipeline, val: ShardFolder, params: ReportParams
+    pipeline: SemFlowPipeline, tested: ShardFolder, params: ReportParams
 ) -> tuple[Example, ...]:
-    """Segments and synthesizes val samples spread evenly over the split.
+    """Segments and synthesizes samples spread evenly over the tested split.
 
     Args:
         pipeline: The checkpoint, with its default steps and solver.
-        val: Pixel shards of the validation split.
+        tested: Pixel shards of the split.
         params: How many samples, and the seeds of their syntheses.
 
     Returns:
         `params.examples` of them, or all where fewer exist.
     """
-    positions = spread(len(val), params.examples)
-    return tuple(_example(pipeline, val, position, params.seeds) for position in positions)
+    positions = spread(len(tested), params.examples)
+    return tuple(_example(pipeline, tested, position, params.seeds) for position in positions)
 
 
 def _example(
-    pipeline: SemFlowPipeline, val: ShardFolder, position: int, seeds: Sequence[int]
+    pipeline: SemFlowPipeline, tested: ShardFolder, position: int, seeds: Sequence[int]
 ) -> Example:
     # One sample a call: then a synthesis is what the command line makes of this label and seed,
     # and pictures do not depend on what else is shown.
-    image = png_pixels(val.read(position, "image.png"))
-    label = png_pixels(val.read(position, "label.png"))
+    image = png_pixels(tested.read(position, "image.png"))
+    label = png_pixels(tested.read(position, "label.png"))
     (segmentation,) = pipeline.segment(Image.fromarray(image))
     syntheses = (np.asarray(pipeline.synthesize(label, seed=seed)[0]) for seed in seeds)
-    return Example(val.key(position), image, label, segmentation, tuple(syntheses))
+    return Example(tested.key(position), image, label, segmentation, tuple(syntheses))
 
 
 def weight_files(folder: Path) -> tuple[WeightFile, ...]:

@@ -63,6 +63,7 @@ def render_page(content: Content) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update({each.__name__: each for each in _FILTERS})
+    environment.globals["percent"] = formats.percent
     metrics, solver = content.metrics, content.solver
     segmented = runs.segmentation_runs(metrics, solver)
     synthesized = runs.synthesis_runs(metrics, solver)
@@ -119,7 +120,8 @@ def _lines(
 ) -> dict[str, list[tuple[int, float]]]:
     lines: dict[str, list[tuple[int, float]]] = {}
     for run in measured:
-        if (found := value(run.figures)) is not None:
+        found = value(run.figures)
+        if found is not None and run.steps is not None:
             lines.setdefault(run.line, []).append((run.steps, found))
     return lines
 

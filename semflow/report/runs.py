@@ -20,6 +20,8 @@ NAMES = {
     "unet": "U-Net",
     "color_classifier": "Colour classifier",
     "maskformer": "MaskFormer",
+    "painter": "Painter",
+    "mean": "each class in its mean colour",
     "euler": "Euler",
     "heun": "Heun",
     "midpoint": "midpoint rule",
@@ -42,14 +44,14 @@ class Run(Generic[Figures]):
     Args:
         system: Name as readers know it.
         sampler: Name as readers know it.
-        steps: Number of solver steps.
+        steps: Number of solver steps; None of a system that solves nothing.
         figures: What was measured.
         is_default: Whether the page's checkpoint does this when it is not told otherwise.
     """
 
     system: str
     sampler: str
-    steps: int
+    steps: int | None
     figures: Figures
     is_default: bool
 
@@ -61,6 +63,8 @@ class Run(Generic[Figures]):
     @property
     def name(self) -> str:
         """What tells it from all other runs."""
+        if self.steps is None:
+            return self.line
         return f"{self.line}, {counted(self.steps, 'step')}"
 
     @property
@@ -97,15 +101,21 @@ def _runs(
     measured = []
     for system, by_sampler in found.items():
         for key, figures in by_sampler.items():
-            sampler, _, number = key.rpartition("-")
+            sampler, number = _solved(key)
             # The page's own system and solver go before others of smaller names.
-            place = (system != DEFAULT_SYSTEM, system, sampler != solver, sampler, int(number))
-            measured.append((place, figures))
+            place = (system != DEFAULT_SYSTEM, system, sampler != solver, sampler, number or 0)
+            measured.append((place, number, figures))
     default = (False, DEFAULT_SYSTEM, False, solver, steps)
     return [
-        Run(shown(place[1]), shown(place[3]), place[4], figures, place == default)
-        for place, figures in sorted(measured, key=lambda run: run[0])
+        Run(shown(place[1]), shown(place[3]), number, figures, place == default)
+        for place, number, figures in sorted(measured, key=lambda run: run[0])
     ]
+
+
+def _solved(key: str) -> tuple[str, int | None]:
+    """Sampler and number of steps of a key such as "euler-25" or "mean"."""
+    sampler, _, number = key.rpartition("-")
+    return (sampler, int(number)) if number.isdecimal() else (key, None)
 
 
 def baselines(metrics: Metrics) -> dict[str, SegmentationFigures]:

@@ -12,7 +12,7 @@ from semflow.params.fields import Block, Positive, Seed, StageParams
 class ReportParams(Block):
     """The samples of the page."""
 
-    examples: Positive = Field(description="val samples shown")
+    examples: Positive = Field(description="samples of the tested split shown")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
         description="of the syntheses shown for each"
     )

@@ -1,6 +1,6 @@
 """Pixel shards: image and label at training size, as lossless PNGs.
 
-Samples of the val split also keep their label in its native size, for evaluation.
+Samples of val and test also keep their label in its native size, for evaluation.
 """
 
 from __future__ import annotations

@@ -134,6 +134,30 @@ def test_its_learning_rate_is_its_own_and_not_the_flows(
     assert not same_weights(trained(), trained(baseline=own))
 
 
+class WithoutNoise(TrainingSamples):
+    """The same samples, whose latents are drawn without noise."""
+
+    def __getitem__(self, position: int) -> TrainingSample:
+        sample = super().__getitem__(position)
+        sample["moments_noise"] = torch.zeros_like(sample["moments_noise"])
+        return sample
+
+
+@pytest.mark.parametrize("posterior", ["sample", "mode"])
+def test_it_learns_from_posterior_samples_or_modes_as_the_flow_does(
+    dataset: TinyDataset, params: DatasetParams, inputs: ModelInputs, posterior: str
+) -> None:
+    flow = params.flow.model_copy(update={"posterior": posterior})
+    params = params.model_copy(update={"flow": flow})
+    samples = replace(tiny_samples(params, dataset), masks=NoMasks())
+    silent = WithoutNoise(**{name: getattr(samples, name) for name in vars(samples)})
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        noisy = train(inputs, params, samples, Path(one))
+        assert same_weights(noisy, train(inputs, params, silent, Path(other))) == (
+            posterior == "mode"
+        )
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_its_loss_is_torchs_mean_over_pixels_with_a_class_to_the_bit(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

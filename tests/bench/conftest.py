@@ -60,6 +60,8 @@ def metrics() -> Metrics:
         roundtrip_miou_semflow=0.35,
     )
     return Metrics(
+        split="test",
+        groups=4,
         classes=list(CLASSES.names),
         systems={
             "semflow": System(
@@ -81,7 +83,7 @@ def metrics() -> Metrics:
             samples=37,
             steps=2,
             reference_samples=41,
-            floor_samples=1,
+            floor_samples=(1, 1),
             resolution=(16, 16),
             floor_fd_mobilenetv2=0.5,
             floor_kd_mobilenetv2=0.1,

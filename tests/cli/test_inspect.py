@@ -38,6 +38,8 @@ def metrics() -> Metrics:
         roundtrip_miou_semflow=0.35,
     )
     return Metrics(
+        split="test",
+        groups=4,
         classes=list(CLASSES.names),
         segmentation=Segmentation(
             samples=37,
@@ -53,7 +55,7 @@ def metrics() -> Metrics:
             samples=37,
             steps=5,
             reference_samples=37,
-            floor_samples=1,
+            floor_samples=(1, 1),
             resolution=(16, 16),
             floor_fd_mobilenetv2=0.5,
             floor_kd_mobilenetv2=0.1,

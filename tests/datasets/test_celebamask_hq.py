@@ -29,7 +29,7 @@ Parts = dict[str, NDArray[np.bool_]]
 
 
 def index(**changes: Any) -> CelebAMaskHQIndex:
-    values = {"reader": "celebamask_hq", "split": "official", "evaluated": "val", "max_rejects": 0}
+    values = {"reader": "celebamask_hq", "split": "official", "val_every": None, "max_rejects": 0}
     return CelebAMaskHQIndex.model_validate(values | changes)
 
 
@@ -134,21 +134,18 @@ def test_every_value_of_a_part_above_0_counts(raw: Path) -> None:
 def test_the_official_split_goes_by_the_photos_number_in_celeba(raw: Path) -> None:
     photos = [0, 162_769, 162_770, 162_771, 162_772, 182_636, 182_637, 182_638, 182_639, 202_598]
     write_mapping(raw, dict(enumerate(photos)))
-    for evaluated, expected in (("val", ["3", "4", "5", "6"]), ("test", ["7", "8", "9"])):
-        samples = list(CelebAMaskHQReader(raw, index(evaluated=evaluated)).samples())
-        assert [s.key for s in samples if s.split == "train"] == ["0", "1", "2"]
-        assert [s.key for s in samples if s.split == "val"] == expected
+    samples = list(CelebAMaskHQReader(raw, index()).samples())
+    assert [s.key for s in samples if s.split == "train"] == ["0", "1", "2"]
+    assert [s.key for s in samples if s.split == "val"] == ["3", "4", "5", "6"]
+    assert [s.key for s in samples if s.split == "test"] == ["7", "8", "9"]
 
 
 def test_the_official_val_part_has_as_many_photos_as_celebas_own(raw: Path) -> None:
     write_mapping(raw, {number: number for number in range(162_000, 183_000)})
-    counts = [
-        Counter(s.split for s in CelebAMaskHQReader(raw, index(evaluated=evaluated)).samples())
-        for evaluated in ("val", "test")
-    ]
+    counts = Counter(sample.split for sample in CelebAMaskHQReader(raw, index()).samples())
     # CelebA has 162,770 train and 19,867 val photos, numbered from 1; g_partition.py compares
     # numbers from 0, so that val and test begin one photo later.
-    assert counts == [{"train": 771, "val": 19_867}, {"train": 771, "val": 362}]
+    assert counts == {"train": 771, "val": 19_867, "test": 362}
 
 
 @pytest.mark.parametrize("first", [27_000, 28_000])
@@ -156,10 +153,12 @@ def test_the_other_splits_go_by_the_images_own_number(raw: Path, first: int) -> 
     # In any order of the rows, and whatever the photo.
     numbers = [first, 29_999, 5, first - 1, 0, first + 1]
     write_mapping(raw, {number: 200_000 - number for number in numbers})
-    reader = CelebAMaskHQReader(raw, index(split=f"first_{first}", evaluated="test"))
+    reader = CelebAMaskHQReader(raw, index(split=f"first_{first}", val_every=2))
     samples = list(reader.samples())
-    assert [s.key for s in samples if s.split == "train"] == ["0", "5", str(first - 1)]
-    assert [s.key for s in samples if s.split == "val"] == [str(first), str(first + 1), "29999"]
+    # Of the train images 0, 5 and first - 1 every second is held out.
+    assert [s.key for s in samples if s.split == "train"] == ["5"]
+    assert [s.key for s in samples if s.split == "val"] == ["0", str(first - 1)]
+    assert [s.key for s in samples if s.split == "test"] == [str(first), str(first + 1), "29999"]
 
 
 def test_a_part_that_no_image_is_in_is_named(raw: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from semflow.core.errors import UserError
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.cityscapes import CityscapesReader
+from semflow.datasets.schema import CityscapesIndex
 
 # cityscapesScripts, helpers/labels.py: name, id, trainId, color.
 LABELS = (
@@ -51,6 +52,9 @@ LABELS = (
 )
 
 
+PARAMS = CityscapesIndex(reader="cityscapes", val_every=3, max_rejects=0)
+
+
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """One frame of a train and of a val city whose labels hold every id, and a test frame."""
@@ -90,8 +94,8 @@ def test_classes_and_colours_are_the_official_ones_in_the_order_of_their_train_i
 
 
 def test_every_label_id_is_read_as_its_official_train_id(raw: Path) -> None:
-    image, label = CityscapesReader(raw).read(
-        Sample("frankfurt_000000_000294", "val", {"city": "frankfurt"})
+    image, label = CityscapesReader(raw, PARAMS).read(
+        Sample("frankfurt_000000_000294", "test", {"city": "frankfurt"})
     )
     assert image.shape == (5, 7, 3)
     assert label.dtype == np.uint8
@@ -101,12 +105,12 @@ def test_every_label_id_is_read_as_its_official_train_id(raw: Path) -> None:
         assert label[place] == train_id % 256
 
 
-def test_frames_come_split_by_split_and_city_by_city_without_the_test_split(raw: Path) -> None:
-    assert list(CityscapesReader(raw).samples()) == [
-        Sample("aachen_000000_000019", "train", {"city": "aachen"}),
+def test_frames_come_city_by_city_and_the_downloads_own_test_split_stays_out(raw: Path) -> None:
+    assert list(CityscapesReader(raw, PARAMS).samples()) == [
+        Sample("aachen_000000_000019", "val", {"city": "aachen"}),
         Sample("aachen_000173_000019", "train", {"city": "aachen"}),
         Sample("zurich_000121_000019", "train", {"city": "zurich"}),
-        Sample("frankfurt_000000_000294", "val", {"city": "frankfurt"}),
+        Sample("frankfurt_000000_000294", "test", {"city": "frankfurt"}),
     ]
 
 
@@ -114,7 +118,7 @@ def test_an_unknown_label_id_is_named(raw: Path) -> None:
     key = "aachen_000000_000019"
     Image.new("L", (7, 5), 34).save(raw / "gtFine/train/aachen" / f"{key}_gtFine_labelIds.png")
     with pytest.raises(UnreadableSample, match="label id 34 is outside the mapping"):
-        CityscapesReader(raw).read(Sample(key, "train", {"city": "aachen"}))
+        CityscapesReader(raw, PARAMS).read(Sample(key, "train", {"city": "aachen"}))
 
 
 @pytest.mark.parametrize("folder", ["leftImg8bit/train", "leftImg8bit/val/frankfurt"])
@@ -122,4 +126,4 @@ def test_a_split_or_a_city_without_frames_is_named(raw: Path, folder: str) -> No
     for path in sorted((raw / folder).rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     with pytest.raises(UserError, match=f"{folder} holds no .*; unpack it again"):
-        list(CityscapesReader(raw).samples())
+        list(CityscapesReader(raw, PARAMS).samples())

@@ -9,6 +9,7 @@ from support.coco_stuff_tables import LABELS_TXT, PALETTE
 
 from semflow.datasets.base import Sample, UnreadableSample
 from semflow.datasets.coco_stuff import CocoStuffReader
+from semflow.datasets.schema import CocoStuffIndex
 
 # Official ids of the categories that are never annotated: street sign, hat, shoe, eye glasses,
 # plate, mirror, window, desk, door, blender, hair brush.
@@ -19,6 +20,9 @@ IDS = {
     if official != "0"
 }
 ANNOTATED = [official for official in IDS if official not in WITHOUT_ANNOTATION]
+
+
+PARAMS = CocoStuffIndex(reader="coco_stuff", val_every=3, max_rejects=0)
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_things_come_first_and_stuff_from_80_on() -> None:
 
 
 def test_every_raw_value_is_its_official_id_less_one_renumbered(raw: Path) -> None:
-    image, label = CocoStuffReader(raw).read(Sample("000000000139", "val", {}))
+    image, label = CocoStuffReader(raw, PARAMS).read(Sample("000000000139", "test", {}))
     assert image.shape == (12, 16, 3)
     assert label.dtype == np.uint8
     class_ids = {official: class_id for class_id, official in enumerate(ANNOTATED)}
@@ -73,11 +77,11 @@ def test_every_raw_value_is_its_official_id_less_one_renumbered(raw: Path) -> No
     assert (label.ravel()[182:] == 255).all()
 
 
-def test_images_come_by_number_the_train_split_first(raw: Path) -> None:
-    assert list(CocoStuffReader(raw).samples()) == [
-        Sample("000000000009", "train", {}),
+def test_images_come_by_number_and_the_official_val_split_last(raw: Path) -> None:
+    assert list(CocoStuffReader(raw, PARAMS).samples()) == [
+        Sample("000000000009", "val", {}),
         Sample("000000000030", "train", {}),
-        Sample("000000000139", "val", {}),
+        Sample("000000000139", "test", {}),
     ]
 
 
@@ -86,4 +90,4 @@ def test_a_value_beyond_the_categories_is_named(raw: Path, value: int) -> None:
     label = raw / "stuffthingmaps_trainval2017/val2017/000000000139.png"
     Image.new("L", (16, 12), value).save(label)
     with pytest.raises(UnreadableSample, match=f"label id {value} is outside the mapping"):
-        CocoStuffReader(raw).read(Sample("000000000139", "val", {}))
+        CocoStuffReader(raw, PARAMS).read(Sample("000000000139", "test", {}))

@@ -27,7 +27,7 @@ assert isinstance(COMMITTED, EarthIndex)
 PARAMS = COMMITTED.model_copy(
     update={
         "tile_size": 32,
-        "stride": SplitStride(train=16, val=8),
+        "stride": SplitStride(train=16, val=8, test=32),
         "mode_filter": 3,
         "latitudes": (83.0, 89.0),
         "min_land": 0.5,
@@ -133,14 +133,17 @@ def columns_between(one: int, other: int, tile: int) -> int:
     return min(ahead, WIDTH - ahead) - tile
 
 
-def test_no_val_tile_comes_closer_than_the_gap_to_a_train_tile(reader: EarthReader) -> None:
-    places: dict[str, set[int]] = {"train": set(), "val": set()}
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_no_held_out_tile_comes_closer_than_the_gap_to_a_train_tile(
+    reader: EarthReader, split: str
+) -> None:
+    places: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
     for sample in reader.samples():
         places[sample.split].add(int(sample.place["x"]))
-    assert min(map(len, places.values())) > 50
+    assert min(map(len, places.values())) > 25
     nearest = min(
-        columns_between(val, train, PARAMS.tile_size)
-        for val in places["val"]
+        columns_between(held_out, train, PARAMS.tile_size)
+        for held_out in places[split]
         for train in places["train"]
     )
     # Tiles start at the very edge of their blocks, so the bound is reached.
@@ -153,7 +156,9 @@ def test_every_third_block_of_longitude_is_held_out(reader: EarthReader) -> None
         first = int(sample.place["x"]) // 300
         last = (int(sample.place["x"]) + PARAMS.tile_size - 1) // 300
         assert first == last
-        assert sample.split == ("val" if first % 3 == 0 else "train")
+        held_out = {0: "val", 9: "val", 3: "test", 6: "test", 12: "test", 15: "test"}
+        assert sample.split == held_out.get(first, "train")
+        assert sample.place["group"] == first
 
 
 def test_tiles_lie_between_the_latitudes_and_have_enough_land(reader: EarthReader) -> None:
@@ -175,7 +180,9 @@ def test_without_a_condition_on_land_the_grid_of_tiles_is_complete(
     # Rows: (90 - 32) // stride + 1; columns: (300 - 2 * gap - 32) // stride + 1 in each block.
     train, val = (90 - 32) // 16 + 1, (90 - 32) // 8 + 1
     assert sum(s.split == "train" for s in samples) == 12 * train * ((300 - 32) // 16 + 1)
-    assert sum(s.split == "val" for s in samples) == 6 * val * ((300 - 48 - 32) // 8 + 1)
+    assert sum(s.split == "val" for s in samples) == 2 * val * ((300 - 48 - 32) // 8 + 1)
+    test = (90 - 32) // 32 + 1
+    assert sum(s.split == "test" for s in samples) == 4 * test * ((300 - 48 - 32) // 32 + 1)
     assert len(samples) > len(list(reader.samples()))
 
 

@@ -42,6 +42,20 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_test_folder_is_read_where_there_is_one_and_must_then_be_whole(raw: Path) -> None:
+    assert {sample.split for sample in FolderReader(raw, PARAMS).samples()} == {"train", "val"}
+    (raw / "test/images").mkdir(parents=True)
+    with pytest.raises(UserError, match="test/labels is missing"):
+        FolderReader(raw, PARAMS)
+    (raw / "test/labels").mkdir()
+    for kind in ("images", "labels"):
+        Image.new("L", (3, 2), 7).save(raw / "test" / kind / "d.png")
+    reader = FolderReader(raw, PARAMS)
+    *_, last = reader.samples()
+    assert last == Sample("d", "test", {"file": "d.png"})
+    assert reader.read(last)[1].tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
 def test_images_of_all_endings_come_by_name_the_train_split_first(raw: Path) -> None:
     for other in ("notes.txt", "._a.png", "Thumbs.db"):
         (raw / "train/images" / other).write_bytes(b"no image")
@@ -160,10 +174,13 @@ def test_up_to_255_classes_have_an_id_beside_the_ignored_pixels() -> None:
 
 @pytest.mark.parametrize("split", ["first_28000", "first_27000"])
 def test_only_the_official_split_has_a_val_part(split: str) -> None:
-    index = {"reader": "celebamask_hq", "split": split, "evaluated": "val", "max_rejects": 0}
+    index = {"reader": "celebamask_hq", "split": split, "val_every": None, "max_rejects": 0}
     assert complaint(index) == (
-        f"earth.index: split {split} has a train and a test part only; set evaluated: test"
+        f"earth.index: split {split} has a train and a test part only; set val_every, such as 20"
     )
-    assert "evaluated = 'train': input should be 'val' or 'test'" in complaint(
-        index | {"evaluated": "train"}
+    assert complaint(index | {"split": "official", "val_every": 20}) == (
+        "earth.index: split official has its own val part; set val_every: null"
+    )
+    assert "val_every = 1: input should be greater than or equal to 2" in complaint(
+        index | {"val_every": 1}
     )

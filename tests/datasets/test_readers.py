@@ -44,7 +44,7 @@ class Raw:
         reader: the kind that opens it.
         index: its block of params.yaml.
         parts: what the tree has at its top and must not lack.
-        image: a val sample's image, as it is named.
+        image: a sample's image outside train, as it is named.
         label: a file of that sample's label.
         site: where its download is found.
     """
@@ -60,7 +60,7 @@ class Raw:
 RAW = {
     "cityscapes": Raw(
         CityscapesReader,
-        {"reader": "cityscapes", "max_rejects": 1},
+        {"reader": "cityscapes", "val_every": 3, "max_rejects": 1},
         ("leftImg8bit/train", "leftImg8bit/val", "gtFine/train", "gtFine/val"),
         "leftImg8bit/val/munster/munster_000000_000019_leftImg8bit.png",
         "gtFine/val/munster/munster_000000_000019_gtFine_labelIds.png",
@@ -68,7 +68,7 @@ RAW = {
     ),
     "celebamask_hq": Raw(
         CelebAMaskHQReader,
-        {"reader": "celebamask_hq", "split": "official", "evaluated": "val", "max_rejects": 1},
+        {"reader": "celebamask_hq", "split": "official", "val_every": None, "max_rejects": 1},
         ("CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"),
         "CelebA-HQ-img/6000.jpg",
         "CelebAMask-HQ-mask-anno/3/06000_skin.png",
@@ -76,7 +76,7 @@ RAW = {
     ),
     "coco_stuff": Raw(
         CocoStuffReader,
-        {"reader": "coco_stuff", "max_rejects": 1},
+        {"reader": "coco_stuff", "val_every": 3, "max_rejects": 1},
         tuple(
             f"{kind}{split}2017"
             for kind in ("", "stuffthingmaps_trainval2017/")
@@ -130,7 +130,7 @@ def broken(root: Path, name: str) -> tuple[Reader, Sample]:
     """The reader of a tree and the sample that RAW names."""
     reader = open_reader(root / name, params_of(name))
     stem = Path(RAW[name].image).stem.removesuffix("_leftImg8bit")
-    return reader, next(s for s in reader.samples() if (s.key, s.split) == (stem, "val"))
+    return reader, next(s for s in reader.samples() if s.key == stem and s.split != "train")
 
 
 @EVERY
@@ -144,25 +144,47 @@ def test_samples_come_in_the_same_order_each_with_its_own_key(trees: Path, name:
     samples = list(reader.samples())
     assert samples == list(open_reader(trees / name, params_of(name)).samples())
     keys = {(sample.key, sample.split) for sample in samples}
-    # The evaluated part of the faces is one of two.
-    assert len(samples) == len(keys) == IMAGES - (4 if name == "celebamask_hq" else 0)
-    splits = [sample.split for sample in samples]
-    assert splits == sorted(splits)
-    assert set(splits) == {"train", "val"}
+    # The folder's test images come on top.
+    assert len(samples) == len(keys) == IMAGES + (IMAGES // 5 if name == "folder" else 0)
+    assert {sample.split for sample in samples} == {"train", "val", "test"}
 
 
 @EVERY
-def test_every_class_occurs_in_both_splits_of_a_generated_tree(trees: Path, name: str) -> None:
+def test_no_image_is_in_two_splits_and_the_last_samples_are_test(trees: Path, name: str) -> None:
+    samples = list(open_reader(trees / name, params_of(name)).samples())
+    files = [(s.split if name == "folder" else "", s.key, str(s.place)) for s in samples]
+    assert len(set(files)) == len(files)
+    tested = [sample.split == "test" for sample in samples]
+    assert tested == sorted(tested)
+
+
+@pytest.mark.parametrize("name", ["cityscapes", "coco_stuff"])
+def test_every_nth_image_of_the_train_list_is_val_and_the_official_val_split_is_test(
+    trees: Path, name: str
+) -> None:
+    samples = list(open_reader(trees / name, params_of(name)).samples())
+    listed = [sample for sample in samples if sample.split != "test"]
+    assert [s.key for s in listed if s.split == "val"] == [s.key for s in listed][::3]
+    assert len(listed) == IMAGES - IMAGES // 5
+    assert Path(RAW[name].image).stem.removesuffix("_leftImg8bit") in [
+        sample.key for sample in samples[len(listed) :]
+    ]
+
+
+@EVERY
+def test_every_class_occurs_in_test_and_outside_it_in_a_generated_tree(
+    trees: Path, name: str
+) -> None:
     reader = open_reader(trees / name, params_of(name))
-    found: dict[str, set[int]] = {"train": set(), "val": set()}
+    found: dict[str, set[int]] = {"test": set(), "others": set()}
     for sample in reader.samples():
         image, label = reader.read(sample)
         assert image.dtype == label.dtype == np.uint8
         factor = 2 if name == "celebamask_hq" else 1
         assert image.shape == (factor * label.shape[0], factor * label.shape[1], 3)
-        found[sample.split] |= set(np.unique(label).tolist())
+        found["test" if sample.split == "test" else "others"] |= set(np.unique(label).tolist())
     ids = set(range(len(reader.classes.names)))
-    assert found["train"] - {255} == found["val"] - {255} == ids
+    assert found["test"] - {255} == found["others"] - {255} == ids
 
 
 @EVERY
@@ -253,7 +275,7 @@ def test_a_missing_label_is_a_reject_in_the_index(copies: Path, tmp_path: Path, 
         label.unlink()
     index = index_of(reader, tmp_path / "index", max_rejects=1)
     (reject,) = index.rejects
-    assert (reject.key, reject.split) == (sample.key, "val")
+    assert (reject.key, reject.split) == (sample.key, sample.split)
     assert reject.reason in (
         f"{label.name} is missing",
         "CelebAMask-HQ-mask-anno/3 has no part of 06000",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -34,7 +35,7 @@ SETTINGS = {
 
 def test_the_split_is_read_once_and_each_image_is_encoded_once(
     moving_pipeline: SemFlowPipeline,
-    split: Path,
+    pixels: Path,
     params: DatasetParams,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -55,33 +56,40 @@ def test_the_split_is_read_once_and_each_image_is_encoded_once(
     monkeypatch.setattr(PatchAutoencoder, "encode", counting_encode)
     settings = params.evaluate.model_copy(update=SETTINGS)
     evaluate(
-        simple_evaluation(moving_pipeline, split, settings, ALONE),
+        simple_evaluation(moving_pipeline, pixels, settings, ALONE),
         settings,
         tmp_path,
     )
-    folder = ShardFolder(read_manifest(split))
-    members = {
-        name: [folder.read(position, name) for position in range(10)]
-        for name in ("image.png", "label.png", "native_label.png")
-    }
+    test, val = (ShardFolder(read_manifest(pixels / split)) for split in ("test", "val"))
+    names = ("image.png", "label.png", "native_label.png")
+    members = {name: [test.read(position, name) for position in range(10)] for name in names}
+    others = {val.read(position, "image.png") for position in range(7)}
     assert set(decoded.values()) == {1}
-    assert len(set(members["image.png"]) & decoded.keys()) == 8  # four tested, four others
+    assert len(set(members["image.png"]) & decoded.keys()) == 4
     assert len(set(members["native_label.png"]) & decoded.keys()) == 4
+    assert len(others & decoded.keys()) == 4
     # Per tested sample: its image, its pseudo-mask plain and perturbed, syntheses with one and two
-    # steps; and for each of two labels two perturbed pseudo-masks. Some of those may be equal.
-    assert encoded.total() == 4 * (1 + 2 + 2) + 2 * 2
+    # steps and by the painter; and for each of two labels two perturbed pseudo-masks.
+    assert encoded.total() == 4 * (1 + 2 + 3) + 2 * 2
     image = torch.tensor(read(members["image.png"][0])).permute(2, 0, 1).float() / 127.5 - 1
     assert encoded[image.numpy().tobytes()] == 1
 
 
 def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
-    moving_pipeline: SemFlowPipeline, split: Path, params: DatasetParams, tmp_path: Path
+    moving_pipeline: SemFlowPipeline, pixels: Path, params: DatasetParams, tmp_path: Path
 ) -> None:
     settings = params.evaluate.model_copy(update=SETTINGS)
-    evaluation = simple_evaluation(moving_pipeline, split, settings, ALONE)
+    evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
     found = evaluate(evaluation, settings, tmp_path)
-    (system,) = found.systems.values()
-    assert list(found.systems) == ["semflow"]
+    system, painter = found.systems.values()
+    assert list(found.systems) == ["semflow", "painter"]
+    assert painter.segmentation == {}
+    assert list(painter.synthesis) == ["mean"]
+    assert painter.synthesis["mean"].st_lpips_to_truth > 0
+    assert (found.split, found.groups) == ("test", 4)
+    low, high = found.segmentation.miou_interval or (1, 0)
+    assert low <= (found.segmentation.miou or 0) <= high
+    assert found.synthesis.diversity_st_lpips_interval is None  # of two labels
     # The checkpoint's own numbers of steps, 1 and 2, stand beside those asked for.
     assert list(system.segmentation) == ["euler-1", "euler-2", "euler-5"]
     assert list(system.synthesis) == ["euler-1", "euler-2"]
@@ -102,13 +110,29 @@ def test_a_split_of_three_samples_is_refused_before_anything_is_loaded(
     nowhere = workspace / "nowhere"
     nowhere.mkdir()
     inputs = EvaluationInputs(nowhere, nowhere, nowhere, dataset.shards)
+    settings = params.evaluate.model_copy(update={"split": "val"})
     with pytest.raises(UserError, match="split val has 3 samples"):
+        evaluate_dataset("earth", inputs, settings)
+
+
+def test_a_split_that_the_data_set_has_not_is_refused_with_what_to_set(
+    dataset: TinyDataset, pixels: Path, params: DatasetParams, workspace: Path
+) -> None:
+    nowhere = workspace / "nowhere"
+    nowhere.mkdir()
+    inputs = EvaluationInputs(nowhere, nowhere, nowhere, dataset.shards)
+    with pytest.raises(UserError, match=r"has no split test; set evaluate\.split: val, or"):
         evaluate_dataset("earth", inputs, params.evaluate)
+    shutil.copytree(pixels / "val", workspace / "shards/val")
+    inputs = EvaluationInputs(nowhere, nowhere, nowhere, workspace / "shards")
+    settings = params.evaluate.model_copy(update={"split": "val", "reference": "other"})
+    with pytest.raises(UserError, match=r"no split test; set evaluate\.reference: own, or"):
+        evaluate_dataset("earth", inputs, settings)
 
 
 def test_the_field_s_distances_are_of_the_first_synthesis_with_the_default_steps(
     moving_pipeline: SemFlowPipeline,
-    split: Path,
+    pixels: Path,
     params: DatasetParams,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +148,7 @@ def test_the_field_s_distances_are_of_the_first_synthesis_with_the_default_steps
     asked = ProtocolParams(preset="paper", inception="inception.pth", lpips="alexnet.pth")
     changes = {**SETTINGS, "reference": "own", "protocol": asked}
     settings = params.evaluate.model_copy(update=changes)
-    evaluation = simple_evaluation(moving_pipeline, split, settings, ALONE)
+    evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
     found = evaluate(evaluation, settings, tmp_path).synthesis
     assert found.protocol is not None
     # The same distances of the same images, once from tensors and once from files.

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from semflow.core.errors import UserError
 from semflow.evaluation import protocol
+from semflow.evaluation.diversity import synthesize
 from semflow.evaluation.presets import DIVERSITY_SAMPLES
 from semflow.evaluation.protocol import ProtocolImages
-from semflow.evaluation.samples import EvaluatedSamples
+from semflow.evaluation.samples import Chosen, EvaluatedSamples
 from semflow.evaluation.schema import ProtocolParams
 from semflow.evaluation.score_synthesis import PerceptualNetwork
-from semflow.evaluation.synthesis import synthesize
 from semflow.metrics.features import FeatureNetwork
 from semflow.pipeline import SemFlowPipeline
 from semflow.shards.manifest import read_manifest
@@ -41,7 +41,7 @@ class Difference(nn.Module):
 @pytest.fixture
 def samples(split: Path) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(split))
-    return EvaluatedSamples(folder, tuple(range(TESTED)), None, batch_size=2, team=ALONE)
+    return EvaluatedSamples(Chosen(folder, tuple(range(TESTED))), None, batch_size=2, team=ALONE)
 
 
 def settings(folder: Path) -> ProtocolParams:

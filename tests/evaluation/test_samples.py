@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from pydantic import ValidationError
 from support.tiny import ALONE, TinyDataset
 
 from semflow.core.errors import UserError
-from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
+from semflow.evaluation.samples import Chosen, EvaluatedSamples, choose_samples, encode_batch
 from semflow.evaluation.schema import LEAST_SAMPLES, EvaluateParams, check_enough_samples
 from semflow.pipeline import SemFlowPipeline
 from semflow.schema import DatasetParams
@@ -16,33 +18,49 @@ from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 
 
-@pytest.fixture
-def train(dataset: TinyDataset) -> ShardFolder:
-    """Ten samples, more than the val split has."""
-    return ShardFolder(read_manifest(dataset.shards / "train"))
-
-
-def test_with_own_references_every_chosen_sample_is_tested(
-    train: ShardFolder, params: DatasetParams
+def test_with_own_references_an_even_number_of_samples_is_tested(
+    pixels: Path, params: DatasetParams
 ) -> None:
-    settings = params.evaluate.model_copy(update={"reference": "own", "samples": 10})
-    chosen = choose_samples(train, settings, ALONE)
-    assert chosen.tested == tuple(range(10))
-    assert chosen.others is None
+    settings = params.evaluate.model_copy(update={"reference": "own", "samples": 9})
+    chosen = choose_samples(pixels, settings, ALONE)
+    assert chosen.tested.positions == (0, 1, 2, 3, 5, 6, 7, 9)
+    assert chosen.reference is None
+    assert list(chosen.reference_images()) == []
 
 
-def test_other_references_take_turns_with_the_tested_samples(
-    train: ShardFolder, params: DatasetParams
+@pytest.mark.parametrize(("split", "other"), [("test", "val"), ("val", "test")])
+def test_other_references_are_of_the_other_held_out_split(
+    pixels: Path, params: DatasetParams, split: str, other: str
 ) -> None:
-    settings = params.evaluate.model_copy(update={"reference": "other", "samples": 3})
-    chosen = choose_samples(train, settings, ALONE)
-    assert chosen.tested == (0, 3, 7)
-    assert chosen.others == (1, 5, 9)
+    settings = params.evaluate.model_copy(
+        update={"split": split, "reference": "other", "samples": 3, "batch_size": 2}
+    )
+    chosen = choose_samples(pixels, settings, ALONE)
+    assert chosen.reference is not None
+    assert chosen.tested.folder.folder == pixels / split
+    assert chosen.reference.folder.folder == pixels / other
+    places = {"test": (0, 4, 9), "val": (0, 3, 6)}
+    assert chosen.tested.positions == places[split]
+    assert chosen.reference.positions == places[other]
+    images = torch.cat(list(chosen.reference_images()))
+    expected = [
+        png_pixels(chosen.reference.folder.read(place, "image.png")) for place in places[other]
+    ]
+    assert np.array_equal(images, np.stack(expected))
+
+
+def test_all_of_both_splits_are_used_where_they_have_fewer_samples_than_asked_for(
+    pixels: Path, params: DatasetParams
+) -> None:
+    settings = params.evaluate.model_copy(update={"reference": "other", "samples": 99})
+    chosen = choose_samples(pixels, settings, ALONE)
+    assert chosen.reference is not None
+    assert (len(chosen.tested), len(chosen.reference)) == (10, 7)
 
 
 def test_batches_hold_every_sample_once_with_its_own_native_label(dataset: TinyDataset) -> None:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    samples = EvaluatedSamples(folder, (2, 0, 1), (0, 1, 2), batch_size=2, team=ALONE)
+    samples = EvaluatedSamples(Chosen(folder, (2, 0, 1)), None, batch_size=2, team=ALONE)
     batches = list(samples.batches())
     assert [len(batch.label) for batch in batches] == [2, 1]
     assert [samples.key(item) for item in range(3)] == ["val_2", "val_0", "val_1"]
@@ -52,8 +70,8 @@ def test_batches_hold_every_sample_once_with_its_own_native_label(dataset: TinyD
         assert np.array_equal(label, png_pixels(folder.read(position, "native_label.png")))
         assert label.shape != batches[0].label.shape[1:]
     images = torch.cat([batch.image for batch in batches])
-    others = torch.cat([batch.others for batch in batches if batch.others is not None])
-    assert torch.equal(images, others[[2, 0, 1]])
+    expected = [png_pixels(folder.read(position, "image.png")) for position in (2, 0, 1)]
+    assert np.array_equal(images, np.stack(expected))
 
 
 def test_a_sample_s_latents_do_not_depend_on_its_batch(
@@ -62,7 +80,7 @@ def test_a_sample_s_latents_do_not_depend_on_its_batch(
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
     found = []
     for batch_size in (1, 3):
-        samples = EvaluatedSamples(folder, (2, 0, 1), None, batch_size, ALONE)
+        samples = EvaluatedSamples(Chosen(folder, (2, 0, 1)), None, batch_size, ALONE)
         latents = [encode_batch(moving_pipeline, batch, seed=7) for batch in samples.batches()]
         found.append((torch.cat([z.x_0 for z in latents]), torch.cat([z.x_1 for z in latents])))
     torch.testing.assert_close(found[0], found[1])

@@ -11,7 +11,8 @@ from support.tiny import ALONE, TinyDataset
 from support.tiny_data import CLASSES, VAL_SAMPLES
 from torch import Tensor
 
-from semflow.evaluation.samples import Batch, EvaluatedSamples, Latents, encode_batch
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.samples import Batch, Chosen, EvaluatedSamples, Latents, encode_batch
 from semflow.evaluation.score_segmentation import SegmentationProtocol, score_segmentation
 from semflow.evaluation.segmentation import (
     UPSAMPLING,
@@ -26,14 +27,16 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 
 NUM_CLASSES = len(CLASSES.names)
-CPU = torch.device("cpu")
+EACH = Bootstrap(range(VAL_SAMPLES), seed=0)
 NOTHING = Latents(torch.empty(0), torch.empty(0))
 
 
 @pytest.fixture
 def samples(dataset: TinyDataset) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(dataset.shards / "val"))
-    return EvaluatedSamples(folder, tuple(range(VAL_SAMPLES)), None, batch_size=2, team=ALONE)
+    return EvaluatedSamples(
+        Chosen(folder, tuple(range(VAL_SAMPLES))), None, batch_size=2, team=ALONE
+    )
 
 
 def test_nearest_labels_take_the_class_of_the_pixel_they_lie_in() -> None:
@@ -70,7 +73,7 @@ def test_pixels_are_counted_at_the_native_size_as_score_counts_exported_predicti
         made.append(torch.rand(len(batch.label), NUM_CLASSES, 16, 16, generator=generator))
         return made[-1]
 
-    counts = SegmentationCounts({"random": segment}, NUM_CLASSES, upsampling, CPU)
+    counts = SegmentationCounts({"random": segment}, NUM_CLASSES, upsampling, ALONE)
     native = []
     for batch in samples.batches():
         counts.update(batch, NOTHING)
@@ -84,8 +87,10 @@ def test_pixels_are_counted_at_the_native_size_as_score_counts_exported_predicti
         Image.fromarray(label.numpy()).save(tmp_path / "truth" / name)
     protocol = SegmentationProtocol(NUM_CLASSES, "train", "train", background=0)
     scored = score_segmentation(tmp_path / "predictions", tmp_path / "truth", protocol)
-    found = counts.compute(background=0)["random"]
-    assert found.model_dump() == scored.model_dump(include=set(type(found).model_fields))
+    found = counts.compute(0, EACH)["random"]
+    common = set(type(found).model_fields) & set(type(scored).model_fields)
+    assert found.model_dump(include=common) == scored.model_dump(include=common)
+    assert {"miou", "pixel_accuracy", "iou_per_class"} <= common
     assert sum(int((label == 255).sum()) for label in native) == scored.ignored.pixels
 
 
@@ -102,27 +107,29 @@ def test_every_segmenter_answers_each_batch_once(samples: EvaluatedSamples) -> N
         "water": lambda batch, _latents: segmenter("water", 0)[: len(batch.label)],
         "land": lambda batch, _latents: segmenter("land", 3)[: len(batch.label)],
     }
-    counts = SegmentationCounts(segmenters, NUM_CLASSES, "nearest", CPU)
+    counts = SegmentationCounts(segmenters, NUM_CLASSES, "nearest", ALONE)
     for batch in samples.batches():
         counts.update(batch, NOTHING)
     assert asked == ["water", "land"] * 2
-    found = counts.compute(background=None)
+    found = counts.compute(None, EACH)
     labels = torch.cat([label.flatten() for b in samples.batches() for label in b.native_labels])
     counted = labels[labels != 255]
     for name, class_id in (("water", 0), ("land", 3)):
         accuracy = float((counted == class_id).double().mean())
         assert found[name].pixel_accuracy == pytest.approx(accuracy)
         assert found[name].miou_without_background is None
+        low, high = found[name].pixel_accuracy_interval or (1, 0)
+        assert low < found[name].pixel_accuracy < high
 
 
 def test_the_oracle_of_a_lossless_autoencoder_loses_only_what_resizing_loses(
     still_pipeline: SemFlowPipeline, samples: EvaluatedSamples
 ) -> None:
     oracle = {"oracle": oracle_segmenter(still_pipeline)}
-    counts = SegmentationCounts(oracle, NUM_CLASSES, "nearest", CPU)
+    counts = SegmentationCounts(oracle, NUM_CLASSES, "nearest", ALONE)
     for batch in samples.batches():
         counts.update(batch, encode_batch(still_pipeline, batch, seed=0))
-    found = counts.compute(background=3)["oracle"]
+    found = counts.compute(3, EACH)["oracle"]
     assert found.pixel_accuracy is not None
     assert 0.9 < found.pixel_accuracy <= 1
     iou = [value for value in found.iou_per_class[:3] if value is not None]
@@ -131,14 +138,14 @@ def test_the_oracle_of_a_lossless_autoencoder_loses_only_what_resizing_loses(
 
 def test_labels_without_a_class_give_null_and_no_nan() -> None:
     label = torch.full((1, 4, 4), 255, dtype=torch.uint8)
-    batch = Batch(range(1), torch.zeros(1, 4, 4, 3), label, (label[0],), None)
+    batch = Batch(range(1), torch.zeros(1, 4, 4, 3), label, (label[0],))
     counts = SegmentationCounts(
         {"any": lambda _batch, _latents: torch.rand(1, NUM_CLASSES, 4, 4)},
         NUM_CLASSES,
         "nearest",
-        CPU,
+        ALONE,
     )
     counts.update(batch, NOTHING)
-    found = counts.compute(background=0)["any"]
+    found = counts.compute(0, Bootstrap(range(1), seed=0))["any"]
     assert found.miou is found.miou_without_background is found.pixel_accuracy is None
     assert found.iou_per_class == [None] * NUM_CLASSES

@@ -9,14 +9,10 @@ from support.evaluate_alone import Difference, RowMeans, simple_judges
 from support.tiny import ALONE
 from torch import Tensor
 
-from semflow.evaluation.samples import Batch, EvaluatedSamples, encode_batch
-from semflow.evaluation.synthesis import (
-    Diversity,
-    RealFeatures,
-    Syntheses,
-    SynthesisMeasure,
-    synthesize,
-)
+from semflow.evaluation.diversity import Diversity, synthesize
+from semflow.evaluation.intervals import Bootstrap
+from semflow.evaluation.samples import Batch, Chosen, EvaluatedSamples, encode_batch
+from semflow.evaluation.synthesis import RealFeatures, Syntheses, SynthesisMeasure
 from semflow.pipeline import SemFlowPipeline
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
@@ -26,7 +22,12 @@ from semflow.shards.reading import ShardFolder
 @pytest.fixture
 def samples(split: Path) -> EvaluatedSamples:
     folder = ShardFolder(read_manifest(split))
-    return EvaluatedSamples(folder, (0, 2, 4, 6, 8), (1, 3, 5, 7, 9), batch_size=2, team=ALONE)
+    tested, reference = Chosen(folder, (0, 2, 4, 6, 8)), Chosen(folder, (1, 3, 5, 7))
+    return EvaluatedSamples(tested, reference, batch_size=2, team=ALONE)
+
+
+EACH = Bootstrap(range(5), seed=0)
+"""Every sample is its own group."""
 
 
 def rows(images: Tensor) -> Tensor:
@@ -44,17 +45,19 @@ def test_other_images_are_the_reference_and_the_floor_lies_between_both_sets(
     real = RealFeatures(simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         real.update(batch)
-    found, whole = real.compute(), of_all(samples)
-    assert whole.others is not None
-    torch.testing.assert_close(found.floor[0], rows(whole.image))
-    torch.testing.assert_close(found.floor[1], rows(whole.others))
+    for images in samples.reference_images():
+        real.update_reference(images)
+    found = real.compute()
+    torch.testing.assert_close(found.floor[0], rows(of_all(samples).image))
+    others = torch.cat(list(samples.reference_images()))
+    torch.testing.assert_close(found.floor[1], rows(others))
     assert torch.equal(found.reference, found.floor[1])
 
 
 def test_own_images_are_the_reference_and_the_floor_lies_between_their_halves(
     still_pipeline: SemFlowPipeline, samples: EvaluatedSamples
 ) -> None:
-    samples = replace(samples, others=None)
+    samples = replace(samples, reference=None)
     real = RealFeatures(simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         real.update(batch)
@@ -70,7 +73,7 @@ def test_syntheses_that_are_the_reference_are_at_no_distance(
     syntheses = Syntheses(still_pipeline, simple_judges(still_pipeline), ALONE)
     for batch in samples.batches():
         syntheses.update(batch, batch.image, torch.zeros(len(batch.items)))
-    figures = syntheses.compute(rows(of_all(samples).image))
+    figures = syntheses.compute(rows(of_all(samples).image), EACH)
     assert figures.fd_mobilenetv2 == pytest.approx(0, abs=1e-6)
     assert figures.kd_mobilenetv2 < 0  # unbiased: a set is nearer to itself than to its like
     assert figures.st_lpips_to_truth == 0
@@ -87,7 +90,7 @@ def test_a_round_trip_is_the_mean_over_classes_of_the_segmented_syntheses(
     for batch in samples.batches():
         colors = torch.from_numpy(still_pipeline.palette.colorize(batch.label.numpy()))
         syntheses.update(batch, colors, torch.ones(len(batch.items)))
-    figures = syntheses.compute(rows(of_all(samples).image))
+    figures = syntheses.compute(rows(of_all(samples).image), EACH)
     assert figures.roundtrip_miou_semflow == 1
     assert figures.roundtrip_miou_unet == 0
     assert figures.st_lpips_to_truth == 1
@@ -105,8 +108,12 @@ def test_diversity_is_the_mean_over_neighbouring_samples_of_the_chosen_labels(
     label = of_all(samples).label[[0, 2, 4]]
     made = [synthesize(moving_pipeline, label, range(3), seed).float() for seed in range(3)]
     expected = sum((made[k] - made[k + 1]).abs().mean() / 127.5 for k in range(2)) / 2
-    assert diversity.compute() == pytest.approx(float(expected), rel=1e-5)
-    assert diversity.compute() > 0
+    found, interval = diversity.compute(EACH)
+    assert found == pytest.approx(float(expected), rel=1e-5)
+    assert interval is not None
+    assert 0 < interval[0] < found < interval[1]
+    # Of one group nothing can be said.
+    assert diversity.compute(Bootstrap(["one"] * 5, seed=0)) == (found, None)
 
 
 def test_every_number_of_steps_starts_from_the_same_latents(
@@ -114,13 +121,18 @@ def test_every_number_of_steps_starts_from_the_same_latents(
 ) -> None:
     settings = params.evaluate.model_copy(update={"synthesis_steps": (3, 1)})
     judges = simple_judges(moving_pipeline)
-    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE)
+    perfect = {"perfect": lambda batch: batch.image}
+    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, perfect)
     whole = of_all(samples)
+    for images in samples.reference_images():
+        measure.update_reference(images)
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
     assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
     assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
-    found = measure.compute()
-    assert (found.samples, found.reference_samples, found.floor_samples) == (5, 5, 5)
+    found, others = measure.compute(EACH)
+    # A system that shows the true images is at no distance from them.
+    assert others["perfect"].st_lpips_to_truth == 0
+    assert (found.samples, found.reference_samples, found.floor_samples) == (5, 4, (5, 4))
     difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)
     assert found.roundtrip_miou == found.by_steps[2].roundtrip_miou_unet
@@ -138,7 +150,7 @@ def test_a_perceptual_distance_is_asked_for_the_features_of_each_image_once(
 
     settings = params.evaluate.model_copy(update={"synthesis_steps": (1, 3), "diversity_labels": 1})
     judges = replace(simple_judges(moving_pipeline), perceptual=Counting())
-    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE)
+    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, {})
     for batch in samples.batches():
         measure.update(batch, encode_batch(moving_pipeline, batch, seed=0))
     # Each label's own image and three syntheses, and one label twice more for diversity.

@@ -11,21 +11,21 @@ from pathlib import Path
 from tools.closure import ROOT
 
 
-def measured(val: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:
+def measured(pixels: Path, out: Path, launcher: tuple[str, ...]) -> dict[str, object]:
     """What `evaluate_alone.py` writes when it is launched so."""
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
         "OMP_NUM_THREADS": "1",
     }
-    command = [*launcher, str(ROOT / "tests/support/evaluate_alone.py"), str(val), str(out)]
+    command = [*launcher, str(ROOT / "tests/support/evaluate_alone.py"), str(pixels), str(out)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     found: dict[str, object] = json.loads(out.read_text("utf-8"))
     return found
 
 
-def test_two_processes_find_exactly_what_one_finds(split: Path, tmp_path: Path) -> None:
+def test_two_processes_find_exactly_what_one_finds(pixels: Path, tmp_path: Path) -> None:
     two = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    alone = measured(split, tmp_path / "one.json", (sys.executable,))
-    assert measured(split, tmp_path / "two.json", two) == alone
+    alone = measured(pixels, tmp_path / "one.json", (sys.executable,))
+    assert measured(pixels, tmp_path / "two.json", two) == alone

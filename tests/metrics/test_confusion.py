@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from semflow.metrics.confusion import ConfusionMatrix
+from semflow.metrics.confusion import ConfusionMatrix, areas_by_image
 
 IGNORE = 255
 CLASSES = 4
@@ -148,3 +148,19 @@ def test_settings_without_a_meaning_are_refused() -> None:
         ConfusionMatrix(0)
     with pytest.raises(ValueError, match="ignore_index 255 is one of 300 classes"):
         ConfusionMatrix(300)
+
+
+def test_areas_of_images_are_pixels_right_labelled_and_predicted_and_add_up_to_the_matrix() -> None:
+    prediction = torch.tensor([0, 1, 1, 9, 0, 1])
+    label = torch.tensor([0, 0, 1, 1, 255, 1])
+    image = torch.tensor([0, 0, 0, 1, 1, 1])
+    areas = areas_by_image(prediction, label, image, 3, 2)
+    assert areas.tolist() == [
+        [[1, 1], [2, 1], [1, 2]],
+        [[0, 1], [0, 2], [0, 1]],
+        [[0, 0], [0, 0], [0, 0]],
+    ]
+    counts = ConfusionMatrix(2)
+    counts.update(prediction, label)
+    right, labelled, predicted = areas.sum(dim=0).double()
+    assert torch.equal(right / (labelled + predicted - right), counts.iou_per_class)

@@ -49,6 +49,8 @@ def made_up_metrics() -> Metrics:
     by_steps = {steps: segmenting(0.211 + 0.007 * i) for i, steps in enumerate(SEGMENT_STEPS)}
     made = {steps: synthesizing(0.419 - 0.109 * i) for i, steps in enumerate(SYNTHESIZE_STEPS)}
     return Metrics(
+        split="test",
+        groups=4,
         classes=CLASSES,
         systems={
             "semflow": System(
@@ -70,7 +72,7 @@ def made_up_metrics() -> Metrics:
             samples=1024,
             steps=5,
             reference_samples=1023,
-            floor_samples=1023,
+            floor_samples=(1024, 1023),
             resolution=(48, 64),
             floor_fd_mobilenetv2=7.77,
             floor_kd_mobilenetv2=-0.0012,
@@ -122,7 +124,7 @@ def content(block: Mapping[str, Any], metrics: Metrics) -> Content:
         anchors=tuple((5 * number, 0, 255) for number in range(len(COLORS))),
         ignore_color=(1, 2, 3),
         train_samples=2000,
-        val_samples=2100,
+        split_samples=2100,
         weights=(WeightFile("unet/weights.safetensors", 1234567, "ab" * 32),),
         provenance=Provenance(
             parameters={"train": {"steps": 700, "batch_size": 11}},

@@ -41,8 +41,8 @@ def checkpoint(tmp_path: Path, moving_pipeline: SemFlowPipeline) -> Path:
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Path:
-    """Ten train and three val samples of random pixels."""
-    for split, count in (("train", 10), ("val", 3)):
+    """Ten train and three test samples of random pixels."""
+    for split, count in (("train", 10), ("test", 3)):
         (tmp_path / "shards" / split).mkdir(parents=True)
         images = random_images(count)
         records = [
@@ -78,10 +78,10 @@ def test_a_report_shows_what_the_checkpoint_makes_of_each_sample_alone(
     out = tmp_path / "page.html"
     write_report("earth", PARAMS, block, inputs, out)
     page = out.read_text("utf-8")
-    val = ShardFolder(read_manifest(inputs.shards / "val"))
-    for position in range(len(val)):
-        assert val.key(position) in page
-        label = png_pixels(val.read(position, "label.png"))
+    tested = ShardFolder(read_manifest(inputs.shards / "test"))
+    for position in range(len(tested)):
+        assert tested.key(position) in page
+        label = png_pixels(tested.read(position, "label.png"))
         for seed in PARAMS.seeds:
             made = np.asarray(moving_pipeline.synthesize(label, seed=seed)[0])
             assert base64.b64encode(png_bytes(made)).decode() in page
@@ -92,7 +92,7 @@ def test_facts_come_from_the_checkpoint_and_the_shards(
 ) -> None:
     content = gather("earth", PARAMS, block, inputs)
     assert (content.image_size, content.solver) == ((SIZE, SIZE), "euler")
-    assert (content.train_samples, content.val_samples) == (10, 3)
+    assert (content.train_samples, content.split_samples) == (10, 3)
     assert content.class_colors == CLASSES.colors
     assert content.provenance is None
     assert "unet/diffusion_pytorch_model.safetensors" in [file.name for file in content.weights]
@@ -156,9 +156,9 @@ class Mirror:
 def test_examples_hold_a_synthesis_for_every_seed(tmp_path: Path) -> None:
     image = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
     members = {"image.png": png_bytes(image), "label.png": png_bytes(image[:, :, 0] % 2)}
-    val = ShardFolder(shard_folder(((f"k{i}", members) for i in range(5)), tmp_path, 2, {}))
+    tested = ShardFolder(shard_folder(((f"k{i}", members) for i in range(5)), tmp_path, 2, {}))
     pipeline: Any = Mirror()
-    examples = make_examples(pipeline, val, ReportParams(examples=3, seeds=(7, 9)))
+    examples = make_examples(pipeline, tested, ReportParams(examples=3, seeds=(7, 9)))
     assert [example.key for example in examples] == ["k0", "k2", "k4"]
     for example in examples:
         np.testing.assert_array_equal(example.image, image)

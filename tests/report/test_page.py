@@ -54,7 +54,7 @@ def test_every_number_of_the_metrics_stands_in_a_table(content: Content) -> None
 
 def test_counts_and_resolution_of_the_evaluation_are_stated(content: Content) -> None:
     text = Reader(render_page(content)).text.replace(SPACE, " ")
-    for stated in ("1,024 validation images", "1,023 real images", "48 × 64 pixels"):  # noqa: RUF001
+    for stated in ("1,024 test images", "1,023 real images", "48 × 64 pixels"):  # noqa: RUF001
         assert stated in text
 
 
@@ -92,6 +92,41 @@ def test_each_row_of_the_synthesis_table_holds_its_own_scores(content: Content) 
     table = Reader(render_page(content)).table("Synthesis from")
     assert table.row("SemFlow, Euler, 1") == ["41.90", "0.04190", "0.4500", "47.1", "49.2"]
     assert table.row("SemFlow, Euler, 5") == ["31.00", "0.03100", "0.3410", "36.2", "38.3"]
+
+
+def test_figures_have_their_intervals_beside_them_and_say_what_was_drawn_anew(
+    content: Content,
+) -> None:
+    assert "intervals" not in Reader(render_page(content)).text
+    scored = content.metrics.segmentation.by_steps[2].model_copy(
+        update={"miou_interval": (0.1874, 0.2515), "pixel_accuracy_interval": (0.6, 0.9)}
+    )
+    made = content.metrics.synthesis.by_steps[5].model_copy(
+        update={"fd_mobilenetv2_interval": (28.0, 36.5), "roundtrip_miou_unet_interval": (0.3, 0.4)}
+    )
+    system = System(segmentation={"euler-2": scored}, synthesis={"euler-5": made})
+    segmentation = content.metrics.segmentation.model_copy(update={"miou_interval": (0.1, 0.3)})
+    changes = {"systems": {"semflow": system}, "segmentation": segmentation}
+    reader = Reader(
+        render_page(replace(content, metrics=content.metrics.model_copy(update=changes)))
+    )
+    row = reader.table("Segmentation of").row("SemFlow, Euler, 2")
+    assert row == ["21.8 [18.7, 25.1]", "76.8 [60.0, 90.0]"]
+    row = reader.table("Synthesis from").row("SemFlow, Euler, 5")
+    assert row == ["31.00 [28.00, 36.50]", "0.03100", "0.3410", "36.2 [30.0, 40.0]", "38.3"]
+    assert f"4{SPACE}groups of tested images (blocks of longitude)" in reader.text
+
+
+def test_the_painter_has_a_row_without_steps_and_no_place_in_a_chart(content: Content) -> None:
+    made = content.metrics.synthesis.by_steps[5].model_copy(update={"fd_mobilenetv2": 98.7})
+    painter = System(segmentation={}, synthesis={"mean": made})
+    systems = {**content.metrics.systems, "painter": painter}
+    page = render_page(
+        replace(content, metrics=content.metrics.model_copy(update={"systems": systems}))
+    )
+    row = Reader(page).table("Synthesis from").row("Painter, each class in its mean colour")
+    assert row[0] == "98.70"
+    assert "Painter" not in "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
 
 
 def test_the_floor_has_a_row_of_real_images(content: Content) -> None:

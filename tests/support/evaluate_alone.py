@@ -1,7 +1,7 @@
 """Both directions of a tiny checkpoint over random samples, on all processes of a launch.
 
-Run as `python tests/support/evaluate_alone.py VAL OUT`: pixel shards of a split, and where the
-first process writes its figures.
+Run as `python tests/support/evaluate_alone.py PIXELS OUT`: pixel shards, a folder for each split,
+and where the first process writes its figures.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from torch import Tensor, nn
 
 from semflow.core.files import write_json
 from semflow.evaluation.evaluate import Evaluation, evaluate
+from semflow.evaluation.judges import Judges
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.samples import choose_samples
 from semflow.evaluation.schema import EvaluateParams
-from semflow.evaluation.synthesis import Judges
 from semflow.pipeline import SemFlowPipeline
-from semflow.shards.manifest import read_manifest
-from semflow.shards.reading import ShardFolder
 from support.tiny import tiny_params, tiny_pipeline
 
 
@@ -48,12 +46,15 @@ def simple_judges(pipeline: SemFlowPipeline) -> Judges:
 
 
 def simple_evaluation(
-    pipeline: SemFlowPipeline, split: Path, params: EvaluateParams, team: Team
+    pipeline: SemFlowPipeline, pixels: Path, params: EvaluateParams, team: Team
 ) -> Evaluation:
     """A checkpoint over a split; its one baseline reads image latents as if they were a mask's."""
-    samples = choose_samples(ShardFolder(read_manifest(split)), params, team)
+    samples = choose_samples(pixels, params, team)
     baselines = {"blind": lambda _batch, latents: pipeline.class_scores(latents.x_0)}
-    return Evaluation(pipeline, samples, simple_judges(pipeline), baselines, background=0)
+    synthesizers = {"painter": lambda batch: 255 - batch.image}
+    return Evaluation(
+        pipeline, samples, simple_judges(pipeline), baselines, synthesizers, background=0
+    )
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
     torch.set_num_threads(1)
     changes = {
         "samples": 9,
-        "reference": "own",
+        "reference": "other",
         "batch_size": 2,
         "segmentation_steps": (1, 2),
         "synthesis_steps": (1, 3),
