@@ -152,9 +152,10 @@ def _draw(
     draws = np.random.default_rng([params.seed, SPLITS.index(split), number])
     color = COLORS[draws.integers(len(COLORS))]
     designs = [design for design in DESIGNS if split_of_design(design) == split]
-    place: dict[str, int | str] = {
-        part: catalogue[color, part, str(designs[draws.integers(len(designs))])] for part in PARTS
-    }
+    chosen = {part: str(designs[draws.integers(len(designs))]) for part in PARTS}
+    place: dict[str, int | str] = {part: catalogue[color, part, chosen[part]] for part in PARTS}
+    # Robots of the same parts are alike, whatever their colour and place.
+    place["group"] = "-".join(chosen.values())
     names = BACKGROUNDS[split]
     place["background"] = catalogue["background", names[draws.integers(len(names))]]
     shift = round(1000 * params.max_shift)
