@@ -4,8 +4,8 @@
     python -m bench.readme write                   # in the workspace of `make demo`
 
 `keep` notes a run's figures as NAME.json, from reports/earth/metrics.json, and its picture as
-NAME.png, by running models/earth/pipeline on a few val samples. `write` does so for the demo, as
-docs/earth, and puts it and docs/earth-long between the README's two markers.
+NAME.png, by running models/earth/pipeline on a few of the tested samples. `write` does so for the
+demo, as docs/earth, and puts it and docs/earth-long between the README's two markers.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ BASELINES = {
     "unet": "discriminative U-Net, same size, same samples",
 }
 """How baselines are called in the table; another goes by its own name."""
+SYSTEMS = {"painter, mean": "painter: each class in its mean colour"}
+"""Likewise systems with their sampler."""
 
 Figures = Mapping[str, Any]
 """What `keep` notes of a run: `samples_seen`, and `metrics` as metrics.json has them."""
@@ -66,28 +68,28 @@ def keep(name: Path) -> None:
     """Writes NAME.json and NAME.png of this workspace's run."""
     folders = Folders(DATASET)
     train = read_params().dataset(DATASET).train
-    metrics = read_metrics(folders.metrics).model_dump(mode="json")
-    write_json(
-        name.with_suffix(".json"),
-        {"samples_seen": train.steps * train.batch_size, "metrics": metrics},
-    )
+    metrics = read_metrics(folders.metrics)
+    seen = train.steps * train.batch_size
+    kept = {"samples_seen": seen, "metrics": metrics.model_dump(mode="json")}
+    write_json(name.with_suffix(".json"), kept)
     pipeline = load_pipeline(folders.pipeline)
     pipeline.set_progress_bar_config(disable=True)
-    image = Image.fromarray(picture(pipeline, ShardFolder(read_manifest(folders.shards / "val"))))
+    tested = ShardFolder(read_manifest(folders.shards / metrics.split))
+    image = Image.fromarray(picture(pipeline, tested))
     size = (image.width * PICTURE_SCALE, image.height * PICTURE_SCALE)
     image.resize(size, Image.Resampling.NEAREST).save(name.with_suffix(".png"), optimize=True)
 
 
-def picture(pipeline: SemFlowPipeline, val: ShardFolder) -> NDArray[np.uint8]:
+def picture(pipeline: SemFlowPipeline, tested: ShardFolder) -> NDArray[np.uint8]:
     """Held-out samples both ways, a column each, as one (H, W, 3) uint8 picture.
 
     From above: image, label, its segmentation, and a synthesis from the label for each seed.
     """
     colors = color_table(pipeline.config.class_colors)
     columns = []
-    for position in spread(len(val), TILES):
-        image = png_pixels(val.read(position, "image.png"))
-        label = png_pixels(val.read(position, "label.png"))
+    for position in spread(len(tested), TILES):
+        image = png_pixels(tested.read(position, "image.png"))
+        label = png_pixels(tested.read(position, "label.png"))
         [segmented] = pipeline.segment(Image.fromarray(image))
         made = [np.asarray(pipeline.synthesize(label, seed=seed)[0]) for seed in SEEDS]
         columns.append([image, colors[label], colors[segmented], *made])
@@ -126,10 +128,18 @@ def introduction(runs: Mapping[str, Figures]) -> str:
     """What was measured."""
     first = next(iter(runs.values()))["metrics"]
     seen = " and ".join(f"{figures['samples_seen']:,}" for figures in runs.values())
+    samples = f"{first['segmentation']['samples']:,}"
+    # Runs that were kept before there were intervals name neither split nor groups.
+    tiles, brackets = f"{samples} tiles of held-out longitude blocks", ""
+    if "groups" in first:
+        tiles = f"{samples} {first['split']} tiles in {first['groups']} held-out longitude blocks"
+        brackets = (
+            " In brackets: 95% of what the same figures are when these blocks are drawn anew, with "
+            "replacement."
+        )
     return (
-        f"{len(first['classes'])} classes, {first['segmentation']['samples']:,} tiles of held-out "
-        f"longitude blocks, {seen} training samples seen; oracle mIoU "
-        f"{figure(first['segmentation']['oracle_miou'], 3)}."
+        f"{len(first['classes'])} classes, {tiles}, {seen} training samples seen; oracle mIoU "
+        f"{figure(first['segmentation']['oracle_miou'], 3)}.{brackets}"
     )
 
 
@@ -140,7 +150,7 @@ def segmentation(runs: Mapping[str, Figures]) -> str:
         found = _by_sampler(metrics, "segmentation", "SemFlow, ")
         for name, figures in metrics["baselines"].items():
             found[BASELINES.get(name, name)] = figures
-        return {name: figure(figures["miou"], 3) for name, figures in found.items()}
+        return {name: _within(figures, "miou", 3) for name, figures in found.items()}
 
     heads = ["segmentation, mIoU", *(f"`{run}`" for run in runs)]
     return _table(heads, runs, rows, "-")
@@ -151,11 +161,12 @@ def synthesis(runs: Mapping[str, Figures]) -> str:
 
     def rows(metrics: Figures) -> dict[str, str]:
         found = {
-            name: f"{figure(figures['roundtrip_miou_unet'], 3)} | {figures['fd_mobilenetv2']:.1f}"
+            name: f"{_within(figures, 'roundtrip_miou_unet', 3)} "
+            f"| {_within(figures, 'fd_mobilenetv2', 1)}"
             for name, figures in _by_sampler(metrics, "synthesis", "").items()
         }
         floor = metrics["synthesis"]["floor_fd_mobilenetv2"]
-        found["real images"] = f"{figure(metrics['baselines']['unet']['miou'], 3)} | {floor:.1f}"
+        found["real images"] = f"{_within(metrics['baselines']['unet'], 'miou', 3)} | {floor:.1f}"
         return found
 
     pairs = [head for run in runs for head in (f"round trip, `{run}`", "FD-MobileNetV2")]
@@ -180,8 +191,18 @@ def _by_sampler(metrics: Figures, way: str, prefix: str) -> dict[str, Figures]:
     # Runs that were kept before there were other systems have none.
     for system, ways in metrics.get("systems", {}).items():
         if system != "semflow":
-            found.update({f"{system}, {name}": figures for name, figures in ways[way].items()})
+            named = {f"{system}, {name}": figures for name, figures in ways[way].items()}
+            found.update({SYSTEMS.get(name, name): figures for name, figures in named.items()})
     return found
+
+
+def _within(figures: Figures, name: str, digits: int) -> str:
+    """A figure, and its interval in small print where it has one."""
+    value, interval = figure(figures[name], digits), figures.get(f"{name}_interval")
+    if interval is None:
+        return value
+    low, high = (figure(bound, digits) for bound in interval)
+    return f"{value} <sub>[{low}, {high}]</sub>"
 
 
 def _table(

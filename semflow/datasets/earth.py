@@ -42,7 +42,7 @@ CLASSES: tuple[tuple[str, tuple[int, int, int], tuple[int, ...]], ...] = (
 
 
 VAL_OF_HELD_OUT = 3
-"""Of the held-out blocks 0, n, 2n, ... every third is val; the others are test."""
+"""Of the held-out blocks 0, n, 2n, ... the second of every three is val; the others are test."""
 
 
 class EarthReader:
@@ -114,7 +114,7 @@ def _split_of(block: int, hold_out_every: int) -> str:
     number, rest = divmod(block, hold_out_every)
     if rest:
         return "train"
-    return "val" if number % VAL_OF_HELD_OUT == 0 else "test"
+    return "val" if number % VAL_OF_HELD_OUT == 1 else "test"
 
 
 def _version(path: Path) -> tuple[Path, int, int]:

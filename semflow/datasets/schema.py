@@ -43,7 +43,7 @@ class EarthIndex(Block):
     min_land: Fraction = Field(description="least share of a tile that is not water")
     block_degrees: Positive = Field(description="width of a longitude block, degrees")
     hold_out_every: int = Field(
-        ge=2, description="blocks 0, n, 2n, ... are held out; every third of these is val, not test"
+        ge=2, description="blocks 0, n, 2n, ... are held out; the 2nd, 5th, ... of them are val"
     )
     gap: NonNegative = Field(description="pixels left out at both edges of a held-out block")
     max_rejects: MaxRejects

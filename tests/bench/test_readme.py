@@ -48,6 +48,21 @@ def test_a_table_has_a_row_for_every_sampler_system_and_baseline(metrics: Metric
     assert "N = 37 against 41 real tiles." in text
 
 
+def test_intervals_and_the_painter_are_written_where_a_run_has_them(metrics: Metrics) -> None:
+    values = metrics.model_dump(mode="json")
+    values["segmentation"]["by_steps"]["1"]["miou_interval"] = [0.41, 0.4562]
+    made = values["synthesis"]["by_steps"]["2"]
+    made |= {"roundtrip_miou_unet_interval": [0.3, 0.35], "fd_mobilenetv2_interval": [20, 25.04]}
+    values["systems"]["painter"] = {"segmentation": {}, "synthesis": {"mean": made}}
+    lines = with_figures(f"{START}{END}", {"one": {"samples_seen": 1, "metrics": values}})
+    assert "| SemFlow, 1 step | 0.438 <sub>[0.410, 0.456]</sub> |" in lines
+    pair = "0.312 <sub>[0.300, 0.350]</sub> | 21.5 <sub>[20.0, 25.0]</sub>"
+    assert f"| 2 steps | {pair} |" in lines
+    assert f"| painter: each class in its mean colour | {pair} |" in lines
+    assert "37 test tiles in 4 held-out longitude blocks" in lines
+    assert "blocks are drawn anew" in lines
+
+
 def test_a_readme_without_its_markers_is_refused(metrics: Metrics) -> None:
     kept = {"samples_seen": 1, "metrics": metrics.model_dump(mode="json")}
     with pytest.raises(SystemExit, match="once each"):
@@ -72,7 +87,7 @@ def test_a_runs_figures_and_picture_are_kept(
     lines_of: Callable[..., list[str]],
 ) -> None:
     moving_pipeline.save_pretrained(project / "models" / "earth" / "pipeline")
-    shutil.copytree(dataset.shards, project / "data" / "shards" / "earth")
+    shutil.copytree(dataset.shards / "val", project / "data" / "shards" / "earth" / "test")
     write_metrics(metrics, project / "reports" / "earth" / "metrics.json")
     (project / "docs").mkdir()
     assert lines_of(main, "keep", "docs/tiny") == []
