@@ -1,11 +1,11 @@
 """Writes figures and pictures into the README: nothing there is typed by hand.
 
-    python -m bench.readme keep docs/earth-long    # in the workspace of `make demo-long`
-    python -m bench.readme write                   # in the workspace of `make demo`
+    python -m bench.readme keep docs/NAME    # in the workspace of any run
+    python -m bench.readme write             # in the workspace of `make demo`
 
 `keep` notes a run's figures as NAME.json, from reports/earth/metrics.json, and its picture as
 NAME.png, by running models/earth/pipeline on a few of the tested samples. `write` does so for the
-demo, as docs/earth, and puts it and docs/earth-long between the README's two markers.
+demo, as docs/earth, and puts it between the README's two markers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from stages.entry import Folders
 README = Path("README.md")
 START, END = "<!-- figures: written by bench/readme.py -->", "<!-- end of figures -->"
 DATASET = "earth"
-RUNS = {"make demo": Path("docs/earth"), "make demo-long": Path("docs/earth-long")}
+RUNS = {"make demo": Path("docs/earth")}
+"""What the README shows; a run that was measured otherwise does not stand beside it."""
 PICTURE_SCALE = 2
 TILES, SEEDS = 8, (0, 1)
 BASELINES = {
