@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make setup      install into .venv, versions pinned by constraints.txt"
-	@echo "make demo       Earth from nothing to reports/earth/index.html, within 20 minutes on 2 cores"
+	@echo "make demo       Earth from nothing to reports/earth/index.html, about 10 minutes on 2 cores"
 	@echo "make demo-long  the same road, trained for one to two hours"
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
 	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
