@@ -15,6 +15,7 @@ from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
+from semflow.evaluation.diagnosis import DiagnosisMeasure
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
 from semflow.evaluation.protocol import ProtocolImages
@@ -167,6 +168,7 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     synthesis = SynthesisMeasure(
         pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
     )
+    diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
     protocol = None
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
@@ -176,10 +178,12 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
         made = synthesis.update(batch, latents)
+        diagnosis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[pipeline.config.synthesize_steps])
     segmented = counts.compute(evaluation.background, bootstrap)
     synthesized, others = synthesis.compute(bootstrap)
+    diagnosed = diagnosis.compute()
     if protocol is not None:
         # Last, since the other processes have nothing to wait for while the first one scores.
         synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
@@ -187,7 +191,8 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     systems = {
         name: System(segmentation={}, synthesis={MEAN: found}) for name, found in others.items()
     }
-    return metrics.model_copy(update={"systems": {**metrics.systems, **systems}})
+    found = {"systems": {**metrics.systems, **systems}, "diagnosis": diagnosed}
+    return metrics.model_copy(update=found)
 
 
 def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:

@@ -44,6 +44,9 @@ class EvaluateParams(Block):
     synthesis_steps: Steps = Field(description="numbers of solver steps, beside the default's")
     diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")
     diversity_labels: Positive = Field(description="labels that diversity is measured on")
+    diagnosis_samples: Positive = Field(
+        description="tested samples, spread evenly, that the diagnosis is made on"
+    )
     protocol: ProtocolParams | None = Field(
         description="null: none of them, and nothing in their place"
     )
