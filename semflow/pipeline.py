@@ -19,11 +19,25 @@ from torch import Tensor, nn
 from semflow.core.errors import UserError
 from semflow.formulations.registry import FORMULATIONS
 from semflow.networks.anchors import anchor_distances, unit_range_anchors
-from semflow.networks.encoding import Autoencoder, decode, encode, to_pixels, to_unit_range
+from semflow.networks.encoding import (
+    Autoencoder,
+    decode,
+    encode,
+    latent_shape,
+    to_pixels,
+    to_unit_range,
+)
+from semflow.networks.ends import Ends
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.statistics import LatentStatistics
 from semflow.networks.velocity import PreconditionedField, VelocityField
-from semflow.pseudo_masks.noise import Noise, draw_noise, perturb
+from semflow.pseudo_masks.noise import (
+    MaskNoise,
+    Noise,
+    draw_latent_noise,
+    draw_noise,
+    perturb,
+)
 from semflow.pseudo_masks.palette import Palette
 
 
@@ -35,11 +49,14 @@ class SemFlowPipeline(DiffusionPipeline):
         unet: the backbone of v(x, t).
         null_prompt: the embedding of the empty prompt.
         statistics: what the backbone is preconditioned by; None where it stands alone.
+        ends: what brings both ends to one scale; None where the flow runs between latents as
+            they are.
         anchors: (K, 3) grey levels, the colour of each class in the flow.
         ignore_color: grey levels of pixels without a class.
         amplitude: beta of Eq. 14, grey levels.
-        noise_cell: distance of the coarse noise's grid points, pixels.
-        noise_share: share of the amplitude that is coarse.
+        noise_cells: distances of the noise's grid points, pixels, one for each of its parts.
+        noise_shares: share of the amplitude of each part.
+        latent_noise: deviation of the normal noise on a mask's latents.
         class_names: K names.
         class_colors: (K, 3) display colours.
         image_size: height and width the model was trained at, pixels.
@@ -49,7 +66,7 @@ class SemFlowPipeline(DiffusionPipeline):
         formulation: name of what the network is: a key of FORMULATIONS.
     """
 
-    _optional_components: ClassVar = ["statistics"]
+    _optional_components: ClassVar = ["statistics", "ends"]
 
     def __init__(
         self,
@@ -57,11 +74,13 @@ class SemFlowPipeline(DiffusionPipeline):
         unet: UNet2DConditionModel,
         null_prompt: NullPrompt,
         statistics: LatentStatistics | None = None,
+        ends: Ends | None = None,
         anchors: list[list[float]] = [],  # noqa: B006
         ignore_color: list[float] = [0.0, 0.0, 0.0],  # noqa: B006
         amplitude: float = 0.0,
-        noise_cell: int = 1,
-        noise_share: float = 0.0,
+        noise_cells: list[int] = [1],  # noqa: B006
+        noise_shares: list[float] = [1.0],  # noqa: B006
+        latent_noise: float = 0.0,
         class_names: list[str] = [],  # noqa: B006
         class_colors: list[list[int]] = [],  # noqa: B006
         image_size: list[int] = [],  # noqa: B006
@@ -75,13 +94,16 @@ class SemFlowPipeline(DiffusionPipeline):
         if formulation not in FORMULATIONS:
             known = ", ".join(FORMULATIONS)
             raise UserError(f"unknown formulation {formulation!r}; this version knows {known}")
-        self.register_modules(vae=vae, unet=unet, null_prompt=null_prompt, statistics=statistics)
+        self.register_modules(
+            vae=vae, unet=unet, null_prompt=null_prompt, statistics=statistics, ends=ends
+        )
         self.register_to_config(
             anchors=anchors,
             ignore_color=ignore_color,
             amplitude=amplitude,
-            noise_cell=noise_cell,
-            noise_share=noise_share,
+            noise_cells=noise_cells,
+            noise_shares=noise_shares,
+            latent_noise=latent_noise,
             class_names=class_names,
             class_colors=class_colors,
             image_size=image_size,
@@ -93,7 +115,7 @@ class SemFlowPipeline(DiffusionPipeline):
         self.palette = Palette(
             np.asarray(anchors, np.float32).reshape(-1, 3), np.asarray(ignore_color, np.float32)
         )
-        self.noise = Noise(amplitude, noise_cell, noise_share)
+        self.noise = Noise(amplitude, tuple(noise_cells), tuple(noise_shares), latent_noise)
         self.formulation = FORMULATIONS[formulation]
         self.field = make_field(unet, null_prompt, statistics)
 
@@ -166,21 +188,24 @@ class SemFlowPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def encode_label(
-        self, label: Tensor, noise: Tensor | None, amplitude: float | None = None
+        self, label: Tensor, noise: MaskNoise | None, amplitude: float | None = None
     ) -> Tensor:
         """Label ids -> mask latents x_1 (N, C, h, w), those of its perturbed pseudo-mask (Eq. 14).
 
         Args:
             label: (N, H, W) uint8 ids.
-            noise: (N, 3, H, W) in [-1, 1]; None for the pseudo-mask as it is.
-            amplitude: beta of Eq. 14, grey levels; that of the training where None.
+            noise: of `draw_noise`; None for the pseudo-mask as it is.
+            amplitude: beta of Eq. 14, grey levels; that of the training where None. Noise on the
+                latents grows and shrinks with it.
         """
         colors = torch.from_numpy(self.palette.color_table()).to(label.device)
         pseudo_mask = to_unit_range(colors[label.long()])
-        if noise is not None:
-            beta = self.config.amplitude if amplitude is None else amplitude
-            pseudo_mask = perturb(pseudo_mask, noise, beta)
-        return encode(self.vae, pseudo_mask)
+        if noise is None:
+            return encode(self.vae, pseudo_mask)
+        trained = self.config.amplitude
+        beta = trained if amplitude is None else amplitude
+        x_1 = encode(self.vae, perturb(pseudo_mask, noise.pixels, beta))
+        return x_1 if noise.latents is None else x_1 + noise.latents * (beta / trained)
 
     @torch.no_grad()
     def to_mask(
@@ -202,7 +227,9 @@ class SemFlowPipeline(DiffusionPipeline):
             UserError: An unknown solver, or no step at all.
         """
         steps, name = self._solving(num_steps, self.config.segment_steps, solver)
-        return self.formulation.to_mask(self._network, x_0, name, steps, noise)
+        start = x_0 if self.ends is None else self.ends.image_in(x_0)
+        end = self.formulation.to_mask(self._network, start, name, steps, noise)
+        return end if self.ends is None else self.ends.mask_out(end)
 
     @torch.no_grad()
     def to_image(
@@ -214,14 +241,20 @@ class SemFlowPipeline(DiffusionPipeline):
     ) -> Tensor:
         """Mask latents (N, C, h, w) -> image latents (N, C, h, w); arguments as of `to_mask`."""
         steps, name = self._solving(num_steps, self.config.synthesize_steps, solver)
-        return self.formulation.to_image(self._network, x_1, name, steps, noise)
+        start = x_1 if self.ends is None else self.ends.mask_in(x_1)
+        end = self.formulation.to_image(self._network, start, name, steps, noise)
+        return end if self.ends is None else self.ends.image_out(end)
 
     @torch.no_grad()
     def masks_ahead(
         self, x_0: Tensor, x_1: Tensor, times: Sequence[float], num_steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Mask latents by one step from each time: see `Formulation.masks_ahead`."""
-        return self.formulation.masks_ahead(self._network, x_0, x_1, times, num_steps)
+        if self.ends is None:
+            return self.formulation.masks_ahead(self._network, x_0, x_1, times, num_steps)
+        start, end = self.ends.image_in(x_0), self.ends.mask_in(x_1)
+        true, own = self.formulation.masks_ahead(self._network, start, end, times, num_steps)
+        return list(map(self.ends.mask_out, true)), list(map(self.ends.mask_out, own))
 
     @torch.no_grad()
     def class_scores(self, x_1: Tensor) -> Tensor:
@@ -234,9 +267,14 @@ class SemFlowPipeline(DiffusionPipeline):
         """Image latents (N, C, h, w) -> pixels (N, H, W, 3) uint8."""
         return to_pixels(decode(self.vae, x_0))
 
-    def draw_noise(self, items: Sequence[int], seed: int) -> Tensor:
-        """Noise of Eq. 14 for N items, (N, 3, H, W) in [-1, 1); item i draws from (seed, i)."""
-        return draw_noise(items, self.config.image_size, seed, self.noise).to(self.device)
+    def draw_noise(self, items: Sequence[int], seed: int) -> MaskNoise:
+        """Noise of Eq. 14 for N items; item i draws from (seed, i)."""
+        pixels = draw_noise(items, self.config.image_size, seed, self.noise).to(self.device)
+        if self.noise.latents == 0:
+            return MaskNoise(pixels, None)
+        shape = latent_shape(self.vae, self.config.image_size)
+        latents = draw_latent_noise(items, shape, seed, self.noise)
+        return MaskNoise(pixels, latents.to(self.device))
 
     def _solving(self, num_steps: int | None, default: int, solver: str | None) -> tuple[int, str]:
         steps = default if num_steps is None else num_steps

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 _ORDER_STREAM = 0
 _DRAW_STREAM = 1
+# Beyond all positions of the other streams.
+_STEP_STREAM = 1 << 62
 
 
 def sample_at(seed: int, position: int, count: int) -> int:
@@ -32,6 +34,11 @@ def sample_at(seed: int, position: int, count: int) -> int:
 def draws_at(seed: int, position: int) -> np.random.Generator:
     """The generator of all random draws of the sample at a position."""
     return _generator(seed, _DRAW_STREAM, position)
+
+
+def steps_at(seed: int, position: int) -> np.random.Generator:
+    """The generator of what all samples of a training step share, by the first one's position."""
+    return _generator(seed, _STEP_STREAM, position)
 
 
 def spread(count: int, wanted: int) -> list[int]:

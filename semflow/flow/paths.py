@@ -23,8 +23,10 @@ class PathSample:
     velocity: Tensor
 
 
-def draw_t(uniform: Tensor, probability_at_image: float, probability_at_mask: float) -> Tensor:
-    """Times from uniform numbers: exactly 0 or exactly 1 with given probability, else uniform.
+def draw_t(
+    uniform: Tensor, probability_at_image: float, probability_at_mask: float, power: float = 1.0
+) -> Tensor:
+    """Times from uniform numbers: exactly 0 or exactly 1 with given probability, else u ** power.
 
     Both ends of this flow are data, and every solve starts at one of them; uniform t never
     visits either.
@@ -33,6 +35,7 @@ def draw_t(uniform: Tensor, probability_at_image: float, probability_at_mask: fl
         uniform: (N,) float32 in [0, 1).
         probability_at_image: Share of draws with t = 0; both shares 0 give the paper's U[0, 1].
         probability_at_mask: Share of draws with t = 1.
+        power: Of the draws between: 1 is uniform, above it they are denser near t = 0.
 
     Returns:
         (N,) float32 in [0, 1].
@@ -40,7 +43,7 @@ def draw_t(uniform: Tensor, probability_at_image: float, probability_at_mask: fl
     inside = (uniform - probability_at_image) / max(
         1 - probability_at_image - probability_at_mask, 1e-9
     )
-    return inside.clamp(0, 1)
+    return inside.clamp(0, 1) if power == 1 else inside.clamp(0, 1) ** power
 
 
 def path_sample(x_0: Tensor, x_1: Tensor, t: Tensor) -> PathSample:
@@ -53,6 +56,30 @@ def path_sample(x_0: Tensor, x_1: Tensor, t: Tensor) -> PathSample:
     """
     weight = t[:, None, None, None]
     return PathSample(t, torch.lerp(x_0, x_1, weight), x_1 - x_0)
+
+
+def bridge_sample(path: PathSample, noise: Tensor, deviation: float) -> PathSample:
+    """A point of the Brownian bridge around the path instead of one on it.
+
+    It fills the room between the paths of two labels, where a solver under doubt walks. The target
+    is the derivative of the noisy point, whose mean at a place is the velocity of the flow that
+    carries all bridges (Albergo et al. 2023, "Stochastic Interpolants", Sec. 2).
+
+    Args:
+        path: Points on the straight path.
+        noise: (N, C, h, w) standard normal.
+        deviation: Of the noise at t = 1/2, times two.
+    """
+    # At the ends the derivative's coefficient is infinite and the noise nil.
+    inside = ((path.t > 0) & (path.t < 1))[:, None, None, None]
+    t = path.t.clamp(1e-3, 1 - 1e-3)[:, None, None, None]
+    spread = deviation * (t * (1 - t)).sqrt()
+    slope = deviation * (1 - 2 * t) / (2 * (t * (1 - t)).sqrt())
+    return PathSample(
+        path.t,
+        torch.where(inside, path.x_t + spread * noise, path.x_t),
+        torch.where(inside, path.velocity + slope * noise, path.velocity),
+    )
 
 
 def mask_estimate(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:

@@ -13,6 +13,26 @@ from semflow.formulations.schema import FlowParams
 Network = Callable[[Tensor, float], Tensor]
 """(N, C_in, h, w) and t in [0, 1] -> (N, C_out, h, w)."""
 
+Learner = Callable[[Tensor, Tensor], Tensor]
+"""(N, C_in, h, w) and t (N,) in [0, 1] -> (N, C_out, h, w)."""
+
+
+@dataclass(frozen=True)
+class Randoms:
+    """The random numbers of a batch of N samples, drawn with the samples.
+
+    Args:
+        uniform: (N,) float32 in [0, 1), what t is drawn from.
+        noise: (N, C, h, w) standard normal where the formulation draws it, else None.
+        own_uniform: (N,) float32 in [0, 1), what own states are chosen by; None without them.
+        own_steps: Euler steps to own states, one number for all samples of a training step.
+    """
+
+    uniform: Tensor
+    noise: Tensor | None = None
+    own_uniform: Tensor | None = None
+    own_steps: int = 1
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -23,12 +43,16 @@ class Draw:
         t: (N,) float32 in [0, 1].
         target: (N, C_out, h, w) float32.
         weight: (N,) float32, of each sample's squared error.
+        unit_t: (N,) float32, the time whose unexplained deviation is the unit of the error.
+        own: (N,) bool, whether x_t is where the network itself got to.
     """
 
     x_t: Tensor
     t: Tensor
     target: Tensor
     weight: Tensor
+    unit_t: Tensor
+    own: Tensor
 
 
 class Formulation(Protocol):
@@ -36,13 +60,11 @@ class Formulation(Protocol):
 
     name: Key in FORMULATIONS, of params.yaml, of checkpoints and of results.
     samplers: Names of the ways to solve it; the first is the usual one.
-    draws_noise: Whether `draw` uses noise.
     segments_from_noise: Whether `to_mask` starts from noise, so that segmentation takes a seed.
     """
 
     name: str
     samplers: tuple[str, ...]
-    draws_noise: bool
     segments_from_noise: bool
 
     def in_channels(self, latent_channels: int) -> int:
@@ -53,17 +75,21 @@ class Formulation(Protocol):
         """Channels of the network's output, for latents of so many."""
         ...
 
+    def draws_noise(self, params: FlowParams) -> bool:
+        """Whether `draw` uses noise."""
+        ...
+
     def draw(
-        self, x_0: Tensor, x_1: Tensor, noise: Tensor | None, uniform: Tensor, params: FlowParams
+        self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
     ) -> Draw:
         """What a batch is trained on.
 
         Args:
+            network: What is trained, for states that it gets to itself.
             x_0: Image latents (N, C, h, w).
             x_1: Mask latents (N, C, h, w).
-            noise: (N, C, h, w) standard normal where `draws_noise`, else None.
-            uniform: (N,) float32 in [0, 1), one number a sample.
-            params: Where t is drawn.
+            randoms: The batch's random numbers.
+            params: Where t is drawn, and how.
         """
         ...
 

@@ -16,12 +16,27 @@ class PreconditioningParams(Block):
     loss_power: Fraction = Field(description="residuals are divided by their scale to this power")
 
 
+class OwnStatesParams(Block):
+    """Draws between the ends that start from where the flow itself gets, and lead to the mask."""
+
+    share: Fraction = Field(description="of the draws between the ends")
+    max_steps: Positive = Field(description="Euler steps to get there: 1 .. max_steps, each as often")
+
+
 class FlowParams(Block):
     """What is learned: the path, where t is drawn, and the terms of the loss."""
 
     formulation: Literal["semflow"] = Field(description="a name in FORMULATIONS")
     probability_at_image: Fraction = Field(description="share of draws with t = 0 exactly")
     probability_at_mask: Fraction = Field(description="share of draws with t = 1 exactly")
+    t_power: PositiveFloat = Field(
+        description="between the ends t = u ** t_power; above 1 denser at the image; the paper: 1"
+    )
+    bridge_noise: float = Field(
+        ge=0, description="deviation of noise on the path, times sqrt(t (1 - t)); the paper: 0"
+    )
+    own_states: OwnStatesParams | None = Field(description="null: only points on the path")
+    standardise_ends: bool = Field(description="both ends to deviation 1 in each channel")
     posterior: Literal["sample", "mode"] = Field(description="what x_0 is drawn as in training")
     ignored: Literal["supervised", "masked"] = Field(
         description="pixels without a class: a colour like any other, or out of the loss"
@@ -29,6 +44,12 @@ class FlowParams(Block):
     preconditioning: PreconditioningParams | None = Field(description="null: the backbone alone")
     velocity_loss_weight: PositiveFloat = Field(description="of Eq. 10")
     anchor_loss_weight: float = Field(ge=0, description="of the cross-entropy over anchors")
+    anchor_states: Literal["image", "own", "all"] = Field(
+        description="where it is asked: at t = 0; at own states too; at every t below 1"
+    )
+    correction_weight: float = Field(
+        ge=0, description="of its gradient in the velocity's target; the paper: 0"
+    )
     anchor_temperature: PositiveFloat = Field(
         description="of that cross-entropy, squared [-1, 1] units"
     )
@@ -37,6 +58,17 @@ class FlowParams(Block):
     def _is_a_distribution(self) -> Self:
         if (total := self.probability_at_image + self.probability_at_mask) > 1:
             raise ValueError(f"probability_at_image + probability_at_mask = {total:g} exceeds 1")
-        if self.anchor_loss_weight > 0 and self.probability_at_image == 0:
+        if self.anchor_loss_weight > 0 and self.anchor_share == 0:
             raise ValueError("the anchor loss is asked at t = 0; raise probability_at_image")
+        if self.anchor_states == "own" and self.own_states is None:
+            raise ValueError("anchor_states: own needs own_states")
         return self
+
+    @property
+    def anchor_share(self) -> float:
+        """The expected share of draws at which the anchor loss is asked."""
+        between = 1 - self.probability_at_image - self.probability_at_mask
+        own = 0.0 if self.own_states is None else self.own_states.share * between
+        return self.probability_at_image + {"image": 0.0, "own": own, "all": between}[
+            self.anchor_states
+        ]

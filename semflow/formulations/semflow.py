@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semflow.flow.paths import draw_t, mask_estimate, path_sample
+from semflow.flow.paths import bridge_sample, draw_t, mask_estimate, path_sample
 from semflow.flow.solvers import SOLVERS, euler_states, solve, uniform_grid
-from semflow.formulations.protocol import Draw, Network
+from semflow.formulations.protocol import Draw, Learner, Network, Randoms
 from semflow.formulations.schema import FlowParams
 
 
@@ -18,7 +18,6 @@ class SemFlow:
 
     name = "semflow"
     samplers = tuple(SOLVERS)
-    draws_noise = False
     segments_from_noise = False
 
     def in_channels(self, latent_channels: int) -> int:
@@ -29,13 +28,27 @@ class SemFlow:
         """The latents' own: the velocity."""
         return latent_channels
 
+    def draws_noise(self, params: FlowParams) -> bool:
+        """Only for bridges around the path."""
+        return params.bridge_noise > 0
+
     def draw(
-        self, x_0: Tensor, x_1: Tensor, noise: Tensor | None, uniform: Tensor, params: FlowParams
+        self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
     ) -> Draw:
-        """x_t on the straight path; the target is its velocity, every sample weighs the same."""
-        t = draw_t(uniform, params.probability_at_image, params.probability_at_mask)
+        """x_t on the straight path, target its velocity (Eq. 9, 10); or x_t of the network's own."""
+        t = draw_t(
+            randoms.uniform, params.probability_at_image, params.probability_at_mask, params.t_power
+        )
         path = path_sample(x_0, x_1, t)
-        return Draw(path.x_t, path.t, path.velocity, torch.ones_like(t))
+        if randoms.noise is not None:
+            path = bridge_sample(path, randoms.noise, params.bridge_noise)
+        on_path = Draw(
+            path.x_t, t, path.velocity, torch.ones_like(t), t, torch.zeros_like(t).bool()
+        )
+        if randoms.own_uniform is None or params.own_states is None:
+            return on_path
+        own = (t > 0) & (t < 1) & (randoms.own_uniform < params.own_states.share)
+        return with_own_states(on_path, own, network, x_0, x_1, randoms.own_steps)
 
     def mask_estimate(self, draw: Draw, output: Tensor) -> Tensor:
         """Where the velocity would lead if it stayed the same up to t = 1."""
@@ -72,3 +85,52 @@ class SemFlow:
             return list(map(mask_estimate, states, outputs, same))
 
         return ahead(on_path), ahead(solved)
+
+
+def with_own_states(
+    draw: Draw, own: Tensor, network: Learner, x_0: Tensor, x_1: Tensor, num_steps: int
+) -> Draw:
+    """Puts some samples where the network gets to by itself; the target leads from there to x_1.
+
+    On the path x_t carries the true label; a solver's own x_t carries the network's guess, and a
+    network that never saw that difference believes what it reads there. The error is that of the
+    end x_t + (1 - t) v, in the units of t = 0: that of a velocity grows without bound near t = 1.
+
+    Args:
+        draw: All samples on the path.
+        own: (N,) bool, which samples are moved.
+        network: Its gradient does not flow through the way there.
+        x_0: Image latents (N, C, h, w).
+        x_1: Mask latents (N, C, h, w).
+        num_steps: Euler steps from x_0 to the sample's t.
+    """
+    # Networks in shards answer when all processes ask: each asks as often, whatever it has drawn.
+    rows = own.nonzero()[:, 0] if bool(own.any()) else own.new_zeros(1, dtype=torch.long)
+    states = roll_out(network, x_0[rows], draw.t[rows], num_steps)
+    moved = draw.x_t.index_copy(0, rows, states)
+    chosen = own[:, None, None, None]
+    left = (1 - draw.t)[:, None, None, None].clamp(min=1e-6)
+    return Draw(
+        x_t=torch.where(chosen, moved, draw.x_t),
+        t=draw.t,
+        target=torch.where(chosen, (x_1 - moved) / left, draw.target),
+        weight=torch.where(own, (1 - draw.t).square(), draw.weight),
+        unit_t=torch.where(own, 0.0, draw.unit_t),
+        own=own,
+    )
+
+
+@torch.no_grad()
+def roll_out(network: Learner, x_0: Tensor, t: Tensor, num_steps: int) -> Tensor:
+    """Where equal Euler steps from t = 0 lead.
+
+    Args:
+        network: The velocity field.
+        x_0: (N, C, h, w).
+        t: (N,), each sample's own time.
+        num_steps: For all samples; a sample's steps are t / num_steps long.
+    """
+    x, length = x_0, (t / num_steps)[:, None, None, None]
+    for step in range(num_steps):
+        x = x + length * network(x, t * (step / num_steps))
+    return x

@@ -5,6 +5,7 @@ Raw posterior moments are what is stored; sampling and scaling happen when they 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
@@ -52,6 +53,15 @@ def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
     """Final latents (N, C, h, w) -> image (N, 3, H, W) float around [-1, 1], not clamped."""
     image: Tensor = autoencoder.decode(latents / autoencoder.config.scaling_factor).sample
     return image
+
+
+def latent_shape(autoencoder: Autoencoder, image_size: Sequence[int]) -> tuple[int, int, int]:
+    """(C, h, w) of the latents of an image of a height and width in pixels."""
+    config = autoencoder.config
+    halvings = isinstance(autoencoder, AutoencoderKL)
+    factor = 2 ** (len(config.block_out_channels) - 1) if halvings else config.patch_size
+    height, width = image_size
+    return config.latent_channels, height // factor, width // factor
 
 
 def to_unit_range(pixels: Tensor) -> Tensor:

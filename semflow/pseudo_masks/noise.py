@@ -17,23 +17,38 @@ from semflow.pseudo_masks.schema import NoiseParams
 
 
 @dataclass(frozen=True)
+class MaskNoise:
+    """What is added to N pseudo-masks.
+
+    Args:
+        pixels: (N, 3, H, W) float32 in [-1, 1), in units of the amplitude.
+        latents: (N, C, h, w) float32, in the latents' units; None where they stay as encoded.
+    """
+
+    pixels: Tensor
+    latents: Tensor | None
+
+
+@dataclass(frozen=True)
 class Noise:
     """How pseudo-masks are perturbed.
 
-    The paper's noise is independent from pixel to pixel, `share` 0. A small model cannot turn that
-    into what tells two images of one label apart, which is smooth over many pixels; a coarse part
-    can be. The sum of both parts stays within [-1, 1], so an amplitude means what it means in the
-    paper.
+    The paper's noise is independent from pixel to pixel, one cell of 1. A small model cannot turn
+    that into what tells two images of one label apart, which is smooth over many pixels; coarse
+    parts can be. The sum of all parts stays within [-1, 1], so an amplitude means what it means in
+    the paper.
 
     Args:
         amplitude: beta of Eq. 14, grey levels.
-        cell: Distance between the coarse noise's grid points, pixels.
-        share: Share of the amplitude that is coarse, in [0, 1].
+        cells: Distances between grid points, pixels, one for each part.
+        shares: Of the amplitude, in [0, 1], one for each part; they add up to 1.
+        latents: Deviation of normal noise that is added to a mask's latents, in their own units.
     """
 
     amplitude: float
-    cell: int
-    share: float
+    cells: tuple[int, ...] = (1,)
+    shares: tuple[float, ...] = (1.0,)
+    latents: float = 0.0
 
     @classmethod
     def checked(cls, params: NoiseParams, anchors: NDArray[np.float32]) -> Self:
@@ -52,19 +67,35 @@ class Noise:
                 f"params.yaml: noise.amplitude = {params.amplitude} changes classes: "
                 f"these anchors allow less than {limit:g} grey levels"
             )
-        return cls(params.amplitude, params.cell, params.share)
+        return cls(params.amplitude, params.cells, params.shares, params.latents)
 
     def draw(self, generator: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
         """Noise (3, H, W) float32 in [-1, 1) for one pseudo-mask of the given height and width."""
-        fine = generator.random((3, *size), dtype=np.float32) * 2 - 1
-        if self.share == 0:
-            return fine
-        points = [extent // self.cell + 1 for extent in size]
-        coarse = generator.random((3, *points), dtype=np.float32) * 2 - 1
-        smooth = F.interpolate(
-            torch.from_numpy(coarse)[None], size=tuple(size), mode="bilinear", align_corners=True
-        )[0].numpy()
-        return ((1 - self.share) * fine + self.share * smooth).astype(np.float32, copy=False)
+        parts = [
+            share * _part(generator, cell, size)
+            for cell, share in zip(self.cells, self.shares, strict=True)
+        ]
+        return np.sum(parts, axis=0, dtype=np.float32)
+
+    def draw_latents(
+        self, generator: np.random.Generator, shape: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """What is added to one mask's latents, float32 of their shape (C, h, w)."""
+        normal = generator.standard_normal(tuple(shape), dtype=np.float32)
+        return (self.latents * normal).astype(np.float32, copy=False)
+
+
+def _part(generator: np.random.Generator, cell: int, size: Sequence[int]) -> NDArray[np.float32]:
+    """Noise of one grain, (3, H, W) float32 in [-1, 1), linear between its grid points."""
+    if cell == 1:
+        return generator.random((3, *size), dtype=np.float32) * 2 - 1
+    points = [extent // cell + 1 for extent in size]
+    coarse = generator.random((3, *points), dtype=np.float32) * 2 - 1
+    smooth = F.interpolate(
+        torch.from_numpy(coarse)[None], size=tuple(size), mode="bilinear", align_corners=True
+    )
+    part: NDArray[np.float32] = smooth[0].numpy()
+    return part
 
 
 def draw_noise(items: Sequence[int], size: Sequence[int], seed: int, noise: Noise) -> Tensor:
@@ -79,10 +110,28 @@ def draw_noise(items: Sequence[int], size: Sequence[int], seed: int, noise: Nois
     Returns:
         (N, 3, H, W) float32 in [-1, 1).
     """
-    draws = [
-        noise.draw(np.random.Generator(np.random.Philox(key=[seed, item])), size) for item in items
-    ]
+    draws = [noise.draw(_generator(seed, item), size) for item in items]
     return torch.from_numpy(np.stack(draws))
+
+
+def draw_latent_noise(
+    items: Sequence[int], shape: Sequence[int], seed: int, noise: Noise
+) -> Tensor:
+    """Noise on latents item by item, (N, C, h, w) float32; item i draws from (seed, i).
+
+    Args:
+        items: N numbers.
+        shape: (C, h, w).
+        seed: Base seed shared by all items, in 0 .. 2**63 - 1.
+        noise: Its deviation.
+    """
+    # Another stream than that of the pixels' noise.
+    draws = [noise.draw_latents(_generator(seed + 2**63, item), shape) for item in items]
+    return torch.from_numpy(np.stack(draws))
+
+
+def _generator(seed: int, item: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, item]))
 
 
 def perturb(pseudo_mask: Tensor, noise: Tensor, amplitude: float) -> Tensor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semflow.params.fields import (
     Block,
@@ -47,8 +47,22 @@ class NoiseParams(Block):
     """The perturbation of pseudo-masks."""
 
     amplitude: float = Field(ge=0, description="beta in Eq. 14, grey levels")
-    cell: Positive = Field(description="distance of the coarse noise's grid points, pixels")
-    share: Fraction = Field(description="of the amplitude that is coarse; the paper: 0")
+    cells: Annotated[tuple[Positive, ...], Field(min_length=1)] = Field(
+        description="distances of grid points, pixels; 1: independent pixels, the paper's only"
+    )
+    shares: tuple[Fraction, ...] = Field(description="of the amplitude, for each of the cells")
+    latents: float = Field(
+        ge=0, description="deviation of normal noise on the mask's latents; the paper: 0"
+    )
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        if len(self.shares) != len(self.cells) or abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(
+                f"shares {list(self.shares)} must be as many as cells {list(self.cells)} "
+                "and add up to 1"
+            )
+        return self
 
 
 class PseudoMasksStage(StageParams):

@@ -17,6 +17,7 @@ from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
 from semflow.networks.anchors import unit_range_anchors
 from semflow.networks.encoding import Autoencoder
+from semflow.networks.ends import Ends
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
 from semflow.networks.velocity import with_channels
@@ -31,11 +32,13 @@ from semflow.training.environment import new_accelerator, training_hardware
 from semflow.training.grid import SampleGrid
 from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_split
 from semflow.training.loop import LossOf, Progress, optimise
-from semflow.training.loss import end_points, flow_losses
-from semflow.training.samples import TrainingSample, TrainingSamples
+from semflow.training.loss import Task, end_points, flow_losses
+from semflow.training.samples import Extras, TrainingSample, TrainingSamples
 from semflow.training.stage import TrainStage
 
 STATISTICS_BATCH = 64
+STATISTICS_SAMPLES = 1024
+"""To estimate scales from, where no closed form asks for a number of its own."""
 
 
 def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
@@ -95,27 +98,36 @@ def open_samples(inputs: FlowInputs, params: TrainStage) -> tuple[Palette, Noise
         open_masks(inputs, pseudo_masks, noise),
         inputs.classes().mirrored,
         params.train.seed,
-        FORMULATIONS[params.flow.formulation].draws_noise,
+        extras_of(params),
     )
     return palette, noise, samples
 
 
+def extras_of(params: TrainStage) -> Extras:
+    """What samples draw for the parameters beyond what every flow needs."""
+    own_states = params.flow.own_states
+    return Extras(
+        noise=FORMULATIONS[params.flow.formulation].draws_noise(params.flow),
+        latent_noise=params.noise.latents > 0,
+        own_steps=0 if own_states is None else own_states.max_steps,
+        batch_size=params.train.batch_size,
+    )
+
+
 def loss_of(pipeline: SemFlowPipeline, params: FlowParams) -> LossOf:
     """The loss of a batch for the network of a checkpoint, which lies on its device."""
-    anchors = unit_range_anchors(pipeline.palette.anchors).to(pipeline.device)
+    task = Task(
+        pipeline.formulation,
+        pipeline.vae,
+        pipeline.statistics,
+        pipeline.ends,
+        unit_range_anchors(pipeline.palette.anchors).to(pipeline.device),
+        pipeline.noise,
+    )
 
     def losses_of(network: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Eq. 10 and the anchors' term."""
-        losses = flow_losses(
-            network,
-            pipeline.formulation,
-            pipeline.vae,
-            pipeline.statistics,
-            anchors,
-            pipeline.noise.amplitude,
-            batch,
-            params,
-        )
+        losses = flow_losses(network, task, batch, params)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     return losses_of
@@ -133,6 +145,7 @@ def new_pipeline(
     formulation = FORMULATIONS[params.flow.formulation]
     autoencoder = load_autoencoder(inputs.autoencoder)
     channels = autoencoder.config.latent_channels
+    ends, statistics = first_statistics(samples, autoencoder, noise, params.flow)
     unet = with_channels(
         load_unet(inputs.backbone / "unet"),
         formulation.in_channels(channels),
@@ -142,12 +155,14 @@ def new_pipeline(
         vae=autoencoder,
         unet=unet,
         null_prompt=load_null_prompt(inputs.backbone / "null_prompt"),
-        statistics=first_statistics(samples, autoencoder, noise.amplitude, params.flow),
+        statistics=statistics,
+        ends=ends,
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         amplitude=noise.amplitude,
-        noise_cell=noise.cell,
-        noise_share=noise.share,
+        noise_cells=list(noise.cells),
+        noise_shares=list(noise.shares),
+        latent_noise=noise.latents,
         class_names=list(classes.names),
         class_colors=[list(color) for color in classes.colors],
         image_size=list(read_manifest(inputs.pixels / "train").about["image_size"]),
@@ -159,15 +174,22 @@ def new_pipeline(
 
 
 def first_statistics(
-    samples: TrainingSamples, autoencoder: Autoencoder, amplitude: float, params: FlowParams
-) -> LatentStatistics | None:
-    """Statistics of the training order's first samples; None where the backbone stands alone."""
-    if params.preconditioning is None:
-        return None
-    positions = torch.arange(params.preconditioning.samples).split(STATISTICS_BATCH)
+    samples: TrainingSamples, autoencoder: Autoencoder, noise: Noise, params: FlowParams
+) -> tuple[Ends | None, LatentStatistics | None]:
+    """What the training order's first samples say of scales and of the closed-form velocity.
+
+    Each is None where it is not asked for.
+    """
+    if not params.standardise_ends and params.preconditioning is None:
+        return None, None
+    count = STATISTICS_SAMPLES if params.preconditioning is None else params.preconditioning.samples
+    positions = torch.arange(count).split(STATISTICS_BATCH)
     pairs = [
-        end_points(autoencoder, batch, params.posterior, amplitude)
+        end_points(autoencoder, batch, params.posterior, noise)
         for batch in DataLoader(samples, batch_sampler=[part.tolist() for part in positions])
     ]
     x_0, x_1 = (torch.cat(ends) for ends in zip(*pairs, strict=True))
-    return latent_statistics(x_0, x_1)
+    ends = Ends.of(x_0, x_1) if params.standardise_ends else None
+    if ends is not None:
+        x_0, x_1 = ends.image_in(x_0), ends.mask_in(x_1)
+    return ends, None if params.preconditioning is None else latent_statistics(x_0, x_1)

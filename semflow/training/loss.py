@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -9,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semflow.core.labels import IGNORE_INDEX
-from semflow.formulations.protocol import Draw, Formulation
+from semflow.formulations.protocol import Draw, Formulation, Randoms
 from semflow.formulations.schema import FlowParams
 from semflow.networks.anchors import anchor_distances
 from semflow.networks.encoding import Autoencoder, decode, encode, latents_from_moments
+from semflow.networks.ends import Ends
 from semflow.networks.statistics import LatentStatistics
-from semflow.pseudo_masks.noise import perturb
+from semflow.pseudo_masks.noise import Noise, perturb
 from semflow.training.samples import TrainingSample
 
 
@@ -26,70 +28,124 @@ class Losses(NamedTuple):
     anchor: Tensor
 
 
+@dataclass(frozen=True)
+class Task:
+    """What does not change from batch to batch.
+
+    Args:
+        formulation: What the network is asked, and what it should answer.
+        autoencoder: Encodes the perturbed pseudo-masks and decodes the one-step estimate.
+        statistics: What the network is preconditioned by, if anything.
+        ends: How both ends are brought to one scale, if they are.
+        anchors: (K, 3) in [-1, 1].
+        noise: Perturbs pseudo-masks.
+    """
+
+    formulation: Formulation
+    autoencoder: Autoencoder
+    statistics: LatentStatistics | None
+    ends: Ends | None
+    anchors: Tensor
+    noise: Noise
+
+
 def flow_losses(
-    field: nn.Module,
-    formulation: Formulation,
-    autoencoder: Autoencoder,
-    statistics: LatentStatistics | None,
-    anchors: Tensor,
-    amplitude: float,
-    batch: TrainingSample,
-    params: FlowParams,
+    network: nn.Module, task: Task, batch: TrainingSample, params: FlowParams
 ) -> Losses:
     """Both terms on one batch.
 
     Args:
-        field: The network or its distributed wrapper.
-        formulation: What it is asked, and what it should answer.
-        autoencoder: Encodes the perturbed pseudo-masks and decodes the one-step estimate.
-        statistics: What the field is preconditioned by, if anything.
-        anchors: (K, 3) in [-1, 1].
-        amplitude: beta of Eq. 14, grey levels.
-        batch: On the field's device.
+        network: What is trained, or its distributed wrapper.
+        task: What it is trained for.
+        batch: On the network's device.
         params: Weights and draws.
     """
-    x_0, x_1 = end_points(autoencoder, batch, params.posterior, amplitude)
-    draw = formulation.draw(x_0, x_1, batch.get("noise"), batch["uniform"], params)
-    output = field(draw.x_t, draw.t)
-    error = output - draw.target
-    if statistics is not None and params.preconditioning is not None:
-        scale = statistics.on_path(draw.t).residual ** params.preconditioning.loss_power
-        error = error / scale[:, :, None, None]
-    squared = error.square() * draw.weight[:, None, None, None]
-    if params.ignored == "masked":
-        squared = squared * class_share(batch["label"], (x_0.shape[2], x_0.shape[3]))
-    velocity_loss = squared.mean()
-    anchor_loss = _anchor_loss(formulation, autoencoder, anchors, draw, output, batch, params)
+    x_0, x_1 = end_points(task.autoencoder, batch, params.posterior, task.noise)
+    if task.ends is not None:
+        x_0, x_1 = task.ends.image_in(x_0), task.ends.mask_in(x_1)
+    draw = task.formulation.draw(network, x_0, x_1, randoms_of(batch), params)
+    output = network(draw.x_t, draw.t)
+    anchor_loss, correction = _anchor_terms(task, draw, output, batch, params)
+    velocity_loss = _velocity_loss(task, draw, output - draw.target + correction, batch, params)
     total = params.velocity_loss_weight * velocity_loss + params.anchor_loss_weight * anchor_loss
     return Losses(total, velocity_loss.detach(), anchor_loss.detach())
 
 
-def _anchor_loss(
-    formulation: Formulation,
-    autoencoder: Autoencoder,
-    anchors: Tensor,
-    draw: Draw,
-    output: Tensor,
-    batch: TrainingSample,
-    params: FlowParams,
+def randoms_of(batch: TrainingSample) -> Randoms:
+    """The part of a batch that the formulation draws from."""
+    steps = int(batch["own_steps"][0]) if "own_steps" in batch else 1
+    return Randoms(batch["uniform"], batch.get("noise"), batch.get("own_uniform"), steps)
+
+
+def _velocity_loss(
+    task: Task, draw: Draw, error: Tensor, batch: TrainingSample, params: FlowParams
 ) -> Tensor:
-    """Cross-entropy of the decoded one-step estimates from t = 0; 0 where none is asked."""
-    at_image = draw.t == 0
-    if params.anchor_loss_weight == 0 or not bool(at_image.any()):
-        return output.new_zeros(())
-    # Asked only where segmentation starts: later x_t carries the label, and decoding is dear.
-    estimate = decode(autoencoder, formulation.mask_estimate(draw, output)[at_image])
-    losses = anchor_cross_entropy(
-        estimate, batch["label"][at_image], anchors, params.anchor_temperature
+    """Mean square of the errors (N, C, h, w), each channel in units of its own."""
+    error = error * channel_weights(task.ends, params)
+    if task.statistics is not None and params.preconditioning is not None:
+        scale = task.statistics.on_path(draw.unit_t).residual ** params.preconditioning.loss_power
+        error = error / scale[:, :, None, None]
+    squared = error.square() * draw.weight[:, None, None, None]
+    if params.ignored == "masked":
+        squared = squared * class_share(batch["label"], (error.shape[2], error.shape[3]))
+    return squared.mean()
+
+
+def channel_weights(ends: Ends | None, params: FlowParams) -> Tensor | float:
+    """(C, 1, 1), what standardised errors are multiplied by: 1 where ends are as they were.
+
+    Between standardised ends all channels count alike, also those that hardly show in a pixel. The
+    power that tempers the loss's units tempers these too: at 1 they stay alike, at 0 they are in
+    the latents' own units.
+    """
+    if ends is None or params.preconditioning is None:
+        return 1.0
+    deviation = ends.deviation.square().sum(dim=0).sqrt()[:, None, None]
+    return (deviation / deviation.square().mean().sqrt()) ** (
+        1 - params.preconditioning.loss_power
     )
-    # By the expected number of samples with t = 0 and not by that of this batch: then the loss of
-    # a batch is the mean over its parts, however processes share it.
-    return losses.sum() / (len(draw.t) * params.probability_at_image)
+
+
+def _anchor_terms(
+    task: Task, draw: Draw, output: Tensor, batch: TrainingSample, params: FlowParams
+) -> tuple[Tensor, Tensor | float]:
+    """Cross-entropy of the decoded one-step estimates where it is asked, and its correction.
+
+    The correction is the loss's gradient by the estimate, for the velocity's target, with no
+    gradient of its own (FlowSeg, arXiv 2603.19218): unlike the loss itself it does not fade with
+    1 - t.
+    """
+    asked = {"image": draw.t == 0, "own": (draw.t == 0) | draw.own, "all": draw.t < 1}
+    rows = asked[params.anchor_states]
+    if max(params.anchor_loss_weight, params.correction_weight) == 0 or not bool(rows.any()):
+        return output.new_zeros(()), 0.0
+    # Only the rows that are asked: decoding is dear.
+    estimate = task.formulation.mask_estimate(draw, output)[rows]
+    losses = _estimate_losses(task, estimate, batch["label"][rows], params)
+    # By the expected number of such samples and not by that of this batch: then the loss of a
+    # batch is the mean over its parts, however processes share it.
+    loss = losses.sum() / (len(draw.t) * params.anchor_share)
+    if params.correction_weight == 0:
+        return loss, 0.0
+    leaf = estimate.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(
+        _estimate_losses(task, leaf, batch["label"][rows], params).sum(), leaf
+    )
+    correction = torch.zeros_like(output)
+    correction[rows] = params.correction_weight * gradient
+    return loss, correction
+
+
+def _estimate_losses(task: Task, estimate: Tensor, label: Tensor, params: FlowParams) -> Tensor:
+    """(N,), the cross-entropy of estimated mask latents (N, C, h, w)."""
+    latents = estimate if task.ends is None else task.ends.mask_out(estimate)
+    pseudo_mask = decode(task.autoencoder, latents)
+    return anchor_cross_entropy(pseudo_mask, label, task.anchors, params.anchor_temperature)
 
 
 @torch.no_grad()
 def end_points(
-    autoencoder: Autoencoder, batch: TrainingSample, posterior: str, amplitude: float
+    autoencoder: Autoencoder, batch: TrainingSample, posterior: str, mask_noise: Noise
 ) -> tuple[Tensor, Tensor]:
     """The two ends of each sample's path.
 
@@ -97,7 +153,7 @@ def end_points(
         autoencoder: encodes the perturbed pseudo-masks where their latents are not cached.
         batch: on the autoencoder's device.
         posterior: "sample" draws x_0 from its posterior, "mode" takes the mean.
-        amplitude: beta of Eq. 14, grey levels.
+        mask_noise: Perturbs pseudo-masks, and their latents where it has a part for these.
 
     Returns:
         x_0 and x_1, (N, C, h, w) each.
@@ -105,9 +161,13 @@ def end_points(
     noise = batch["moments_noise"] if posterior == "sample" else None
     x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
     if "x_1" in batch:
-        return x_0, batch["x_1"]
-    mask = perturb(batch["pseudo_mask"], batch["mask_noise"], amplitude)
-    return x_0, encode(autoencoder, mask)
+        x_1 = batch["x_1"]
+    else:
+        mask = perturb(batch["pseudo_mask"], batch["mask_noise"], mask_noise.amplitude)
+        x_1 = encode(autoencoder, mask)
+    if "latent_noise" in batch:
+        x_1 = x_1 + mask_noise.latents * batch["latent_noise"]
+    return x_0, x_1
 
 
 def class_share(label: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semflow.core.labels import mirror
-from semflow.core.seeds import draws_at, sample_at
+from semflow.core.seeds import draws_at, sample_at, steps_at
 from semflow.pseudo_masks.noise import Noise
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import array_from, png_pixels
@@ -31,6 +31,9 @@ class TrainingSample(TypedDict):
     pseudo_mask, mask_noise: (3, H, W) float32 in [-1, 1], where masks are encoded online.
     x_1: (C, h, w) float32, mask latents, where they are cached.
     noise: (C, h, w) float32 standard normal, where the formulation draws it.
+    latent_noise: (C, h, w) float32 standard normal, where masks are perturbed as latents too.
+    own_uniform: () float32 in [0, 1), what own states are chosen by, where there are any.
+    own_steps: () int64, Euler steps to own states; the same for all samples of a training step.
     """
 
     index: Tensor
@@ -42,6 +45,26 @@ class TrainingSample(TypedDict):
     mask_noise: NotRequired[Tensor]
     x_1: NotRequired[Tensor]
     noise: NotRequired[Tensor]
+    latent_noise: NotRequired[Tensor]
+    own_uniform: NotRequired[Tensor]
+    own_steps: NotRequired[Tensor]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What samples draw beyond what every flow needs.
+
+    Args:
+        noise: Whether the formulation draws noise.
+        latent_noise: Whether masks are perturbed as latents too.
+        own_steps: The most Euler steps to an own state; 0 where there are none.
+        batch_size: Samples of a training step over all processes.
+    """
+
+    noise: bool = False
+    latent_noise: bool = False
+    own_steps: int = 0
+    batch_size: int = 1
 
 
 class MaskSource(Protocol):
@@ -136,7 +159,7 @@ class TrainingSamples(Dataset[TrainingSample]):
         masks: Where mask ends come from.
         mirrored: Class ids after a left-right flip.
         seed: Base seed of order and draws.
-        draws_noise: Whether samples carry `noise`.
+        extras: What else samples draw.
     """
 
     labels: ShardFolder
@@ -145,7 +168,7 @@ class TrainingSamples(Dataset[TrainingSample]):
     masks: MaskSource
     mirrored: tuple[int, ...]
     seed: int
-    draws_noise: bool = False
+    extras: Extras = Extras()
 
     def __getitem__(self, position: int) -> TrainingSample:
         """The sample at a position; every draw comes from (seed, position)."""
@@ -169,10 +192,21 @@ class TrainingSamples(Dataset[TrainingSample]):
             # Drawn late: how many numbers the masks take changes no other draw.
             **self.masks.draw(index, flip, label, draws),  # type: ignore[typeddict-item]
         )
-        if self.draws_noise:
+        if self.extras.noise:
             noise = draws.standard_normal(latent_shape, dtype=np.float32)
             sample["noise"] = torch.from_numpy(noise)
+        if self.extras.latent_noise:
+            noise = draws.standard_normal(latent_shape, dtype=np.float32)
+            sample["latent_noise"] = torch.from_numpy(noise)
+        if self.extras.own_steps:
+            sample["own_uniform"] = torch.tensor(draws.random(dtype=np.float32))
+            sample["own_steps"] = torch.tensor(self._own_steps(position))
         return sample
+
+    def _own_steps(self, position: int) -> int:
+        """One number for all samples of a training step, whichever process has them."""
+        first = position // self.extras.batch_size * self.extras.batch_size
+        return 1 + int(steps_at(self.seed, first).integers(self.extras.own_steps))
 
     def key(self, index: int) -> str:
         """Key of the sample at a position of the shard folder."""
