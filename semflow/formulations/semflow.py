@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from semflow.flow.paths import draw_t, mask_estimate, path_sample
-from semflow.flow.solvers import SOLVERS, solve, uniform_grid
+from semflow.flow.solvers import DOPRI5, SOLVERS, Solver
 from semflow.formulations.protocol import Draw, Network
 from semflow.formulations.schema import FlowParams
 
@@ -15,7 +15,7 @@ class SemFlow:
     """The network is the velocity v(x, t) of the straight path (Eq. 9, 10), solved either way."""
 
     name = "semflow"
-    samplers = tuple(SOLVERS)
+    samplers = (*SOLVERS, DOPRI5)
     draws_noise = False
     segments_from_noise = False
 
@@ -40,13 +40,13 @@ class SemFlow:
         return mask_estimate(draw.x_t, output, draw.t)
 
     def to_mask(
-        self, network: Network, x_0: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Solves from t = 0 to 1 (Eq. 12)."""
-        return solve(network, x_0, uniform_grid(0.0, 1.0, num_steps), SOLVERS[sampler])
+        return solver.solve(network, x_0, 0.0, 1.0)
 
     def to_image(
-        self, network: Network, x_1: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Solves from t = 1 to 0 (Eq. 13)."""
-        return solve(network, x_1, uniform_grid(1.0, 0.0, num_steps), SOLVERS[sampler])
+        return solver.solve(network, x_1, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""The charts of the page: values by number of steps, and bars by class."""
+"""The charts of the page: values by network evaluations, and bars by class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from semflow.report import svg
-from semflow.report.formats import Color, percent
+from semflow.report.formats import Color, mean_count, percent
 
 _MARKERS = "os^DvP"
 _DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
@@ -24,8 +24,8 @@ _HATCHED, _PALE = 1, 2
 _NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pixels
 _LEFT, _RIGHT = 2, 50
 
-Points = Sequence[tuple[int, float]]
-"""Number of solver steps and value, the fewest steps first."""
+Points = Sequence[tuple[float, float]]
+"""Network evaluations of a sample, in the mean, and value, the fewest first."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Chart:
     drawings: Sequence[Markup]
 
 
-def steps_chart(
+def evaluations_chart(
     title: str,
     lines: Mapping[str, Points],
     levels: Mapping[str, float],
     write: Callable[[float], str],
     from_zero: bool = False,
 ) -> Chart:
-    """Values by number of solver steps, on a logarithmic axis.
+    """Values by number of network evaluations, on a logarithmic axis.
 
     Args:
         title: Above the chart.
         lines: By name, none without a point; the first has its numbers beside its points. Without
             any line there is nothing to draw.
-        levels: Values that do not depend on steps, by name.
+        levels: Values that do not depend on evaluations, by name.
         write: A value as text.
         from_zero: Whether the axis must begin at zero, as a distance's should.
     """
@@ -127,13 +127,13 @@ def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool
     ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, max(values))
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_ylim(ticks[0], ticks[-1])
-    steps = sorted({number for number, _ in points})
+    costs = sorted({cost for cost, _ in points})
     axes.set_xscale("log")
-    axes.set_xticks(steps, [str(number) for number in steps])
+    axes.set_xticks(costs, list(map(mean_count, costs)))
     axes.xaxis.set_minor_locator(NullLocator())
-    margin = max(steps[-1] / steps[0], 2.0) ** 0.04
-    axes.set_xlim(steps[0] / margin, steps[-1] * margin)
-    axes.set_xlabel("solver steps, logarithmic", labelpad=6)
+    margin = max(costs[-1] / costs[0], 2.0) ** 0.04
+    axes.set_xlim(costs[0] / margin, costs[-1] * margin)
+    axes.set_xlabel("network evaluations, logarithmic", labelpad=6)
     axes.tick_params(length=0, pad=8)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
@@ -141,7 +141,7 @@ def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool
 
 
 def _write_number(
-    axes: Axes, point: tuple[int, float], text: str, heights: Sequence[float]
+    axes: Axes, point: tuple[float, float], text: str, heights: Sequence[float]
 ) -> None:
     # Above the point, unless a level's line would strike the number through there but not below.
     place = axes.transData.transform(point)[1]
@@ -165,11 +165,11 @@ def _spoken(
     write: Callable[[float], str],
 ) -> str:
     parts = [
-        f"{name}: {', '.join(f'{write(value)} at {steps}' for steps, value in points)}"
+        f"{name}: {', '.join(f'{write(value)} at {mean_count(cost)}' for cost, value in points)}"
         for name, points in lines.items()
     ]
     parts += [f"{name}: {write(value)}" for name, value in levels.items()]
-    return f"{title}, by solver steps. {'; '.join(parts)}."
+    return f"{title}, by network evaluations. {'; '.join(parts)}."
 
 
 def _column(
