@@ -252,8 +252,7 @@ class SemFlowPipeline(DiffusionPipeline):
         return Solver(name, num_steps, self.config.grid_power, self.config.tolerance)
 
     def _network(self, x: Tensor, t: float) -> Tensor:
-        output: Tensor = self.field(x, torch.full((len(x),), t, device=x.device))
-        return output
+        return self.field(x, torch.full((len(x),), t, device=x.device))
 
     def _check_size(self, size: tuple[int, ...], what: str) -> None:
         height, width = self.config.image_size

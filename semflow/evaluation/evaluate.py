@@ -179,10 +179,7 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         made = synthesis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[default.key])
-    segmented = counts.compute(evaluation.background, bootstrap)
-    for key, segmenter in flow.items():
-        cost = segmenter.cost.compute(len(samples))
-        segmented[key] = segmented[key].model_copy(update=cost)
+    segmented = with_costs(counts.compute(evaluation.background, bootstrap), flow, len(samples))
     synthesized = synthesis.compute(bootstrap)
     metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
     if protocol is None:
@@ -197,6 +194,20 @@ def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str,
     pipeline, team = evaluation.pipeline, evaluation.samples.team
     samplers = segmentation_samplers(pipeline, params)
     return {sampler.key: FlowSegmenter(pipeline, sampler, team) for sampler in samplers}
+
+
+def with_costs(
+    figures: Mapping[str, SegmentationFigures], flow: Mapping[str, FlowSegmenter], samples: int
+) -> dict[str, SegmentationFigures]:
+    """The figures of all segmenters, those of the flow with their network evaluations.
+
+    Args:
+        figures: By segmenter.
+        flow: The flow's segmenters, some of these.
+        samples: How many were segmented.
+    """
+    costs = {key: segmenter.cost.compute(samples) for key, segmenter in flow.items()}
+    return {key: one.model_copy(update=costs.get(key, {})) for key, one in figures.items()}
 
 
 def results_of(
