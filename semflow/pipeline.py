@@ -224,6 +224,13 @@ class SemFlowPipeline(DiffusionPipeline):
         return self.formulation.to_image(self._network, x_1, how, noise)
 
     @torch.no_grad()
+    def masks_ahead(
+        self, x_0: Tensor, x_1: Tensor, times: Sequence[float], num_steps: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Mask latents by one step from each time: see `Formulation.masks_ahead`."""
+        return self.formulation.masks_ahead(self._network, x_0, x_1, times, num_steps)
+
+    @torch.no_grad()
     def class_scores(self, x_1: Tensor) -> Tensor:
         """Mask latents -> scores (N, K, H, W): minus squared distances to the anchors."""
         anchors = unit_range_anchors(self.palette.anchors).to(x_1.device)

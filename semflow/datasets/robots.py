@@ -1,7 +1,8 @@
 """Robots composed of the part layers of RoboHash's set1; the label says which part is on top.
 
 Art: Zikri Kader, robots (set1) and backgrounds of RoboHash 2.0, CC BY 3.0 or 4.0. Of each part
-there are 10 designs, each in 10 colours. A split has designs and backgrounds of its own.
+there are 10 designs, each in 10 colours. Of every part one design is only in val and one only in
+test, and each of their robots has at least one such part.
 """
 
 from __future__ import annotations
@@ -44,16 +45,12 @@ CLASSES: tuple[tuple[str, tuple[int, int, int]], ...] = (
     ("accessory", (52, 168, 83)),
 )
 CLASS_IDS = {name: class_id for class_id, (name, _) in enumerate(CLASSES)}
-# By what they show, so that look-alikes in other colours are in one split: val has the honeycombs
-# and the forest, test the city, the desert, the mountain and the screen.
-BACKGROUNDS = {
-    "train": (
-        "final1", "final4", "final5", "final6", "final8", "final9",
-        "robotBG-01", "robotBG-02", "robotBG-03", "robotBG-04", "robotBG-11", "robotBG-12",
-    ),
-    "val": ("final2", "robotBG-06", "robotBG-07", "robotBG-08"),
-    "test": ("final3", "final7", "final10", "robotBG-10"),
-}  # fmt: skip
+BACKGROUNDS = (
+    *(f"final{number}" for number in range(1, 11)),
+    *(f"robotBG-{number:02d}" for number in (*range(1, 5), *range(6, 9), *range(10, 13))),
+)
+# Of every part; no robot of another split has it.
+HELD_OUT = {"val": 5, "test": 10}
 Catalogue = Mapping[tuple[str, ...], str]
 
 
@@ -113,11 +110,6 @@ class RobotsReader:
         return image, label
 
 
-def split_of_design(design: int) -> str:
-    """The split that has a part's design (1 .. 10): six train, two val, two test."""
-    return {4: "val", 0: "test"}.get(design % 5, "train")
-
-
 def read_catalogue(raw: Path) -> Catalogue:
     """The file of every (colour, part, design) and ("background", name), relative to the raw tree.
 
@@ -138,7 +130,7 @@ def _patterns() -> Iterator[tuple[tuple[str, ...], str]]:
     for color, (part, folder), design in itertools.product(COLORS, PARTS.items(), DESIGNS):
         place = f"{PARTS_FOLDER}/{color}/*#{folder}"
         yield (color, part, str(design)), f"{place}/*#{color}_*-{design:02d}.png"
-    for name in itertools.chain.from_iterable(BACKGROUNDS.values()):
+    for name in BACKGROUNDS:
         yield ("background", name), f"{BACKGROUNDS_FOLDER}/*/*#{name}.png"
 
 
@@ -151,13 +143,12 @@ def _draw(
     """
     draws = np.random.default_rng([params.seed, SPLITS.index(split), number])
     color = COLORS[draws.integers(len(COLORS))]
-    designs = [design for design in DESIGNS if split_of_design(design) == split]
-    chosen = {part: str(designs[draws.integers(len(designs))]) for part in PARTS}
+    chosen = _designs(draws, split)
     place: dict[str, int | str] = {part: catalogue[color, part, chosen[part]] for part in PARTS}
     # Robots of the same parts are alike, whatever their colour and place.
     place["group"] = "-".join(chosen.values())
-    names = BACKGROUNDS[split]
-    place["background"] = catalogue["background", names[draws.integers(len(names))]]
+    background = BACKGROUNDS[draws.integers(len(BACKGROUNDS))]
+    place["background"] = catalogue["background", background]
     shift = round(1000 * params.max_shift)
     # Never upward: the body ends where the layers end, and would hang in the air.
     place["across"] = int(draws.integers(-shift, shift, endpoint=True))
@@ -165,3 +156,14 @@ def _draw(
     smallest, largest = round(1000 / params.max_scale), round(1000 * params.max_scale)
     place["scale"] = int(draws.integers(smallest, largest, endpoint=True))
     return place
+
+
+def _designs(draws: np.random.Generator, split: str) -> dict[str, str]:
+    """The design of each part; of val and test at least one is the split's own."""
+    designs = [design for design in DESIGNS if design not in HELD_OUT.values()]
+    if split not in HELD_OUT:
+        return {part: str(designs[draws.integers(len(designs))]) for part in PARTS}
+    designs.append(HELD_OUT[split])
+    chosen = {part: str(designs[draws.integers(len(designs))]) for part in PARTS}
+    unseen = list(PARTS)[draws.integers(len(PARTS))]
+    return {**chosen, unseen: str(HELD_OUT[split])}

@@ -15,6 +15,7 @@ from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
+from semflow.evaluation.diagnosis import DiagnosisMeasure
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
 from semflow.evaluation.protocol import ProtocolImages
@@ -168,6 +169,7 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     synthesis = SynthesisMeasure(
         pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
     )
+    diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
     protocol, default = None, Sampler(pipeline.config.solver, pipeline.config.synthesize_steps)
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
@@ -177,11 +179,13 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
         made = synthesis.update(batch, latents)
+        diagnosis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[default.key])
     segmented = with_costs(counts.compute(evaluation.background, bootstrap), flow, len(samples))
-    synthesized = synthesis.compute(bootstrap)
+    synthesized, diagnosed = synthesis.compute(bootstrap), diagnosis.compute()
     metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
+    metrics = metrics.model_copy(update={"diagnosis": diagnosed})
     if protocol is None:
         return metrics
     # Last, since the other processes have nothing to wait for while the first one scores.

@@ -195,6 +195,38 @@ class System(Result):
     synthesis: dict[str, SynthesisFigures]
 
 
+class StateFigures(Result):
+    """How well the flow segments in one straight step from a time on its way.
+
+    t: In [0, 1).
+    miou_from_true: mIoU from the true state, on the path between image and perturbed pseudo-mask.
+    miou_from_own: mIoU from the state that the solver reaches from the image alone.
+    """
+
+    t: float
+    miou_from_true: Score
+    miou_from_own: Score
+
+
+class Diagnosis(Result):
+    """Where solving loses what a single step knows, and what syntheses lose of the latents.
+
+    samples: Tested samples, spread evenly, that it is made on.
+    segmentation_steps: Euler steps whose states `miou_from_own` is of.
+    states: By increasing t.
+    image_deviations: Standard deviation of each channel of the true image latents, over samples
+        and places.
+    surviving_shares: By number of solver steps, the same deviations of synthesized image latents,
+        divided by the true ones; null where a true one is 0.
+    """
+
+    samples: int
+    segmentation_steps: int
+    states: list[StateFigures]
+    image_deviations: list[float]
+    surviving_shares: dict[int, list[float | None]]
+
+
 class Metrics(Result):
     """The whole of metrics.json.
 
@@ -203,6 +235,7 @@ class Metrics(Result):
     systems: Generative systems by name, SemFlow among them.
     segmentation, synthesis: SemFlow, with its default solver.
     baselines: Discriminative segmenters by name.
+    diagnosis: Of SemFlow; null in files of versions that did not make it.
     """
 
     split: Literal["val", "test"]
@@ -212,6 +245,7 @@ class Metrics(Result):
     segmentation: Segmentation
     synthesis: Synthesis
     baselines: dict[str, SegmentationFigures]
+    diagnosis: Diagnosis | None = None
 
 
 def write_metrics(metrics: Metrics, path: Path) -> None:

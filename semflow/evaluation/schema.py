@@ -45,6 +45,9 @@ class EvaluateParams(Block):
     adaptive: bool = Field(description="whether dopri5 is measured beside the numbers of steps")
     diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")
     diversity_labels: Positive = Field(description="labels that diversity is measured on")
+    diagnosis_samples: Positive = Field(
+        description="tested samples, spread evenly, that the diagnosis is made on"
+    )
     protocol: ProtocolParams | None = Field(
         description="null: none of them, and nothing in their place"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,9 @@ from semflow.pipeline import SemFlowPipeline
 
 Segmenter = Callable[[Batch, Latents], Tensor]
 """A batch -> scores (N, K, H, W) at the size of training; the highest one's class is predicted."""
+
+Upsampling = Callable[[Tensor, tuple[int, int]], Tensor]
+"""Scores (K, H, W) -> label ids (H', W') int64."""
 
 ORACLE = "oracle"
 """Name of the segmenter that knows the label: the ceiling that the size of training, the
@@ -39,8 +42,25 @@ def bilinear_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(scores[None], size, mode="bilinear", align_corners=False)[0].argmax(dim=0)
 
 
-UPSAMPLING = {"nearest": nearest_labels, "bilinear": bilinear_scores}
+UPSAMPLING: dict[str, Upsampling] = {"nearest": nearest_labels, "bilinear": bilinear_scores}
 """The functions by their names in params.yaml."""
+
+
+def native_predictions(scores: Tensor, labels: Sequence[Tensor], upsample: Upsampling) -> Tensor:
+    """Scores of a batch -> the class of every pixel of its native labels.
+
+    Args:
+        scores: (N, K, H, W) at the size of training.
+        labels: N labels (H', W'), each of its own size.
+        upsample: One of UPSAMPLING.
+
+    Returns:
+        (P,) int64, the pixels of all labels one after another.
+    """
+    answers = zip(scores, labels, strict=True)
+    return torch.cat(
+        [upsample(each, (label.shape[0], label.shape[1])).flatten() for each, label in answers]
+    )
 
 
 class SegmentationCounts:
@@ -71,12 +91,8 @@ class SegmentationCounts:
         sizes = torch.tensor([label.numel() for label in labels], device=truth.device)
         image = torch.arange(len(labels), device=truth.device).repeat_interleave(sizes)
         for name, segment in self._segmenters.items():
-            answers = zip(segment(batch, latents), labels, strict=True)
-            predictions = [
-                self._upsample(scores, (label.shape[0], label.shape[1])).flatten()
-                for scores, label in answers
-            ]
-            self._found[name].update(torch.cat(predictions), truth, image, len(labels))
+            predictions = native_predictions(segment(batch, latents), labels, self._upsample)
+            self._found[name].update(predictions, truth, image, len(labels))
 
     def compute(
         self, background: int | None, bootstrap: Bootstrap

@@ -99,6 +99,31 @@ class Solver:
 
 
 @torch.no_grad()
+def euler_states(
+    velocity: Velocity, x: Tensor, num_steps: int, times: Sequence[float]
+) -> list[Tensor]:
+    """Where Euler's method is on its way from t = 0 to 1; between its steps it goes straight.
+
+    Args:
+        velocity: v(x, t) with x (N, C, h, w) and t a number in [0, 1].
+        x: (N, C, h, w) at t = 0.
+        num_steps: Equal steps of the whole way.
+        times: Increasing, in [0, 1).
+
+    Returns:
+        (N, C, h, w) for each of the times.
+    """
+    states: list[Tensor] = []
+    for t, t_next in pairwise(uniform_grid(0.0, 1.0, num_steps)):
+        if len(states) == len(times):
+            break
+        slope = velocity(x, t)
+        states += [x + (time - t) * slope for time in times if t <= time < t_next]
+        x = x + (t_next - t) * slope
+    return states
+
+
+@torch.no_grad()
 def solve(velocity: Velocity, x: Tensor, grid: Sequence[float], step: Step) -> Tensor:
     """Carries x along the flow from grid[0] to grid[-1].
 

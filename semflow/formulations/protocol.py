@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,4 +89,27 @@ class Formulation(Protocol):
         self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Synthesizes: mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`."""
+        ...
+
+    def masks_ahead(
+        self,
+        network: Network,
+        x_0: Tensor,
+        x_1: Tensor,
+        times: Sequence[float],
+        num_steps: int,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What the network would answer in one step from points on the way from image to mask.
+
+        Args:
+            network: The trained network.
+            x_0: Image latents (N, C, h, w).
+            x_1: Mask latents (N, C, h, w) of the same samples.
+            times: Increasing, in [0, 1).
+            num_steps: Of the solver.
+
+        Returns:
+            Mask latents (N, C, h, w) for each time: from the true points between x_0 and x_1, and
+            from those that the first-order solver reaches from x_0 alone.
+        """
         ...

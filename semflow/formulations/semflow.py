@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from semflow.flow.paths import draw_t, mask_estimate, path_sample
-from semflow.flow.solvers import DOPRI5, SOLVERS, Solver
+from semflow.flow.solvers import DOPRI5, SOLVERS, Solver, euler_states
 from semflow.formulations.protocol import Draw, Network
 from semflow.formulations.schema import FlowParams
 
@@ -50,3 +52,23 @@ class SemFlow:
     ) -> Tensor:
         """Solves from t = 1 to 0 (Eq. 13)."""
         return solver.solve(network, x_1, 1.0, 0.0)
+
+    def masks_ahead(
+        self,
+        network: Network,
+        x_0: Tensor,
+        x_1: Tensor,
+        times: Sequence[float],
+        num_steps: int,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """x_t + (1 - t) v(x_t, t), from x_t on the straight path and from Euler's own x_t."""
+        same = [x_0.new_full((len(x_0),), t) for t in times]
+        on_path = [path_sample(x_0, x_1, t).x_t for t in same]
+        solved = euler_states(network, x_0, num_steps, times)
+
+        def ahead(states: Sequence[Tensor]) -> list[Tensor]:
+            """One straight step to t = 1 from each state."""
+            outputs = map(network, states, times)
+            return list(map(mask_estimate, states, outputs, same))
+
+        return ahead(on_path), ahead(solved)

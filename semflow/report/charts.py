@@ -1,4 +1,4 @@
-"""The charts of the page: values by network evaluations, and bars by class."""
+"""The charts of the page: values by evaluations or over another axis, and bars by class."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pix
 _LEFT, _RIGHT = 2, 50
 
 Points = Sequence[tuple[float, float]]
-"""Network evaluations of a sample, in the mean, and value, the fewest first."""
+"""Places on the horizontal axis, such as network evaluations, and values; left to right."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,19 @@ class Chart:
     title: str
     legend: Sequence[tuple[Markup, str]]
     drawings: Sequence[Markup]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear horizontal axis.
+
+    Args:
+        label: Below it.
+        ticks: Where numbers stand, increasing; it reaches from the first to the last.
+    """
+
+    label: str
+    ticks: Sequence[float]
 
 
 def evaluations_chart(
@@ -62,23 +75,42 @@ def evaluations_chart(
     """
     if not lines:
         return Chart(title, [], [])
-    looks = [_look_of_line(i) for i in range(len(lines))]
-    looks += [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
-    heights = list(levels.values())
     with matplotlib.style.context(["default", svg.STYLE]):
-        axes = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
-        _scale(axes, [point for points in lines.values() for point in points], heights, from_zero)
-        for height, look in zip(heights, looks[len(lines) :], strict=True):
-            axes.axhline(height, **look)
-        # The first line last, above all others.
-        for points, look in reversed(list(zip(lines.values(), looks, strict=False))):
-            axes.plot(*zip(*points, strict=True), clip_on=False, **look)
+        axes = _curves(lines, levels, from_zero)
+        _scale_evaluations(axes, [point for points in lines.values() for point in points])
         for point in next(iter(lines.values())):
-            _write_number(axes, point, write(point[1]), heights)
-        drawing = svg.html(axes, title, _spoken(title, lines, levels, write))
-        keys = [_line_key(f"{title} {i}", look) for i, look in enumerate(looks)]
-    names = [*lines, *(f"{name} {write(value)}" for name, value in levels.items())]
-    return Chart(title, list(zip(keys, names, strict=True)), [drawing])
+            _write_number(axes, point, write(point[1]), list(levels.values()))
+        return _finished(axes, title, lines, levels, write, _spoken(title, lines, levels, write))
+
+
+def linear_chart(
+    title: str,
+    axis: Axis,
+    lines: Mapping[str, Points],
+    levels: Mapping[str, float],
+    write: Callable[[float], str],
+    spoken: str,
+) -> Chart:
+    """Values from zero over a linear axis, without numbers: its points may be many.
+
+    Args:
+        title: Above the chart.
+        axis: The horizontal one.
+        lines: By name, none without a point; without any line there is nothing to draw.
+        levels: Values that hold everywhere, by name.
+        write: A value as text.
+        spoken: The drawing in words.
+    """
+    if not lines:
+        return Chart(title, [], [])
+    with matplotlib.style.context(["default", svg.STYLE]):
+        axes = _curves(lines, levels, from_zero=True)
+        left, right = axis.ticks[0], axis.ticks[-1]
+        margin = 0.03 * (right - left or 1.0)
+        axes.set_xlim(left - margin, right + margin)
+        axes.set_xticks(axis.ticks, [f"{tick:g}" for tick in axis.ticks])
+        axes.set_xlabel(axis.label, labelpad=6)
+        return _finished(axes, title, lines, levels, write, spoken)
 
 
 def class_bars(
@@ -121,12 +153,32 @@ def _look_of_level(number: int, place: int) -> dict[str, Any]:
     return {"color": svg.SERIES[place % len(svg.SERIES)], "linewidth": 2, "linestyle": (0, dashes)}
 
 
-def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool) -> None:
-    values = [value for _, value in points] + list(heights)
+def _curves(lines: Mapping[str, Points], levels: Mapping[str, float], from_zero: bool) -> Axes:
+    axes = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
+    values = [value for points in lines.values() for _, value in points] + list(levels.values())
     low = min(0.0, *values) if from_zero else min(values)
     ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, max(values))
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_ylim(ticks[0], ticks[-1])
+    axes.tick_params(length=0, pad=8)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    looks = _looks(lines, levels)
+    for height, look in zip(levels.values(), looks[len(lines) :], strict=True):
+        axes.axhline(height, **look)
+    # The first line last, above all others.
+    for points, look in reversed(list(zip(lines.values(), looks, strict=False))):
+        axes.plot(*zip(*points, strict=True), clip_on=False, **look)
+    return axes
+
+
+def _looks(lines: Mapping[str, Points], levels: Mapping[str, float]) -> list[dict[str, Any]]:
+    looks = [_look_of_line(i) for i in range(len(lines))]
+    return looks + [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
+
+
+def _scale_evaluations(axes: Axes, points: Points) -> None:
     costs = sorted({cost for cost, _ in points})
     axes.set_xscale("log")
     axes.set_xticks(costs, list(map(mean_count, costs)))
@@ -134,10 +186,20 @@ def _scale(axes: Axes, points: Points, heights: Sequence[float], from_zero: bool
     margin = max(costs[-1] / costs[0], 2.0) ** 0.04
     axes.set_xlim(costs[0] / margin, costs[-1] * margin)
     axes.set_xlabel("network evaluations, logarithmic", labelpad=6)
-    axes.tick_params(length=0, pad=8)
-    axes.grid(axis="y")
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
+
+
+def _finished(
+    axes: Axes,
+    title: str,
+    lines: Mapping[str, Points],
+    levels: Mapping[str, float],
+    write: Callable[[float], str],
+    spoken: str,
+) -> Chart:
+    drawing = svg.html(axes, title, spoken)
+    keys = [_line_key(f"{title} {i}", look) for i, look in enumerate(_looks(lines, levels))]
+    names = [*lines, *(f"{name} {write(value)}" for name, value in levels.items())]
+    return Chart(title, list(zip(keys, names, strict=True)), [drawing])
 
 
 def _write_number(

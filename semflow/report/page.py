@@ -14,7 +14,7 @@ from semflow.core.files import write_text
 from semflow.core.labels import IGNORE_INDEX
 from semflow.core.pictures import NO_CLASS_COLOR, color_table
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
-from semflow.report import formats, runs
+from semflow.report import diagnosis, formats, runs
 from semflow.report.charts import Chart, class_bars, evaluations_chart
 from semflow.report.content import Content, ReportInputs, gather
 from semflow.report.formats import Color
@@ -83,6 +83,7 @@ def render_page(content: Content) -> str:
         miou_curve=_miou_curve(metrics, segmented),
         fd_curve=_fd_curve(metrics, synthesized, write_fd),
         bars=_bars(content, segmented),
+        diagnosis=diagnosis,
         legend=_legend(content),
         colors=color_table(content.class_colors),
         anchors=color_table(content.anchors, content.ignore_color),

@@ -102,6 +102,12 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
     assert found.segmentation.oracle_miou is not None
     assert found.segmentation.miou is not None
     assert found.segmentation.oracle_miou > found.segmentation.miou
+    assert found.diagnosis is not None
+    assert (found.diagnosis.samples, found.diagnosis.segmentation_steps) == (4, 5)
+    assert list(found.diagnosis.surviving_shares) == [1, 2]
+    # Both curves begin with one step from the image, as the default here is.
+    first = found.diagnosis.states[0]
+    assert first.miou_from_true == first.miou_from_own == found.segmentation.miou
 
 
 def test_the_adaptive_solver_has_a_row_of_its_own_both_ways(

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 
 from semflow.core.errors import UserError
 from semflow.evaluation.results import (
+    Diagnosis,
     Metrics,
     ProtocolRecord,
     Segmentation,
     SegmentationFigures,
+    StateFigures,
     Synthesis,
     SynthesisFigures,
     System,
@@ -118,6 +120,32 @@ def test_a_score_of_nothing_is_null_in_the_file_and_when_read_again(tmp_path: Pa
     assert written["segmentation"]["miou"] is None
     assert written["systems"]["semflow"]["segmentation"]["euler-2"]["miou"] is None
     assert read_metrics(tmp_path / "metrics.json") == metrics
+
+
+def test_a_diagnosis_is_the_same_when_read_again_and_older_files_have_none(tmp_path: Path) -> None:
+    diagnosis = Diagnosis(
+        samples=3,
+        segmentation_steps=25,
+        states=[StateFigures(t=0.04, miou_from_true=0.5, miou_from_own=float("nan"))],
+        image_deviations=[1.5, 0.0],
+        surviving_shares={2: [0.25, None]},
+    )
+    older = metrics_of({2: segmenting(0.5)}, {1: synthesizing(1)})
+    metrics = older.model_copy(update={"diagnosis": diagnosis})
+    path = tmp_path / "metrics.json"
+    write_metrics(metrics, path)
+    assert read_metrics(path) == metrics
+    values = json.loads(path.read_text("utf-8"))
+    assert values["diagnosis"]["states"] == [
+        {"t": 0.04, "miou_from_true": 0.5, "miou_from_own": None}
+    ]
+    del values["diagnosis"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    assert read_metrics(path) == older
+
+
+def test_the_committed_metrics_of_earth_fit_this_version() -> None:
+    assert read_metrics(ROOT / "reports/earth/metrics.json").classes[0] == "water"
 
 
 def test_metrics_of_another_version_are_refused_with_what_to_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from semflow.flow.solvers import (
     SOLVERS,
     Solver,
     Step,
+    euler_states,
     solve,
     solve_dopri5,
     time_grid,
@@ -286,3 +287,24 @@ def test_the_input_is_left_as_it_was() -> None:
     start = torch.ones(1, 1, 1, 1)
     solve(growth, start, [0.0, 1.0], SOLVERS["heun"])
     assert float(start) == 1
+
+
+def test_states_on_the_way_lie_on_straight_lines_between_eulers_steps_by_hand() -> None:
+    # dx/dt = x from 1 with two steps: slope 1 up to 1.5 at t = 0.5, then slope 1.5.
+    x = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    states = euler_states(growth, x, 2, (0.0, 0.25, 0.5, 0.9))
+    assert [float(state) for state in states] == pytest.approx([1, 1.25, 1.5, 2.1])
+
+
+def test_a_state_at_a_grid_point_is_what_the_solver_is_at_there_and_costs_no_later_step() -> None:
+    asked: list[float] = []
+
+    def noting(x: Tensor, t: float) -> Tensor:
+        asked.append(t)
+        return (x + 2 * t).sin()
+
+    x = torch.linspace(-1, 1, 4).view(1, 1, 2, 2)
+    grid = uniform_grid(*FORWARD, 25)
+    (state,) = euler_states(noting, x, 25, (0.16,))
+    assert asked == grid[:5]
+    assert torch.equal(state, solve(noting, x, grid[:5], SOLVERS["euler"]))

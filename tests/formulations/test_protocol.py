@@ -125,3 +125,16 @@ def test_solving_follows_from_its_arguments_sample_by_sample(formulation: Formul
             part = slice(2, 3)
             single = solve(network, start[part], solver, start_noise(formulation, part))
             torch.testing.assert_close(single, whole[part])
+
+
+def test_masks_ahead_are_mask_latents_for_every_time_and_begin_alike(
+    formulation: Formulation,
+) -> None:
+    times = (0.0, 0.04, 0.5)
+    ahead = formulation.masks_ahead(Network(formulation), X_0, X_1, times, 3)
+    for masks in ahead:
+        assert [mask.shape for mask in masks] == [X_1.shape] * len(times)
+    # Both are at the image to begin with; later the true state knows of the mask.
+    true, own = ahead
+    assert torch.equal(true[0], own[0])
+    assert not torch.equal(true[2], own[2])

@@ -60,6 +60,24 @@ def test_the_estimate_of_the_mask_follows_the_velocity_to_the_end(seed: int) -> 
     torch.testing.assert_close(SemFlow().mask_estimate(draw, output), expected)
 
 
+def test_masks_ahead_are_one_step_from_the_true_path_and_from_eulers_by_hand() -> None:
+    """A field v(x, t) = x between 1 and 3, two steps: 1 -> 1.5 -> 2.25."""
+    x_0 = torch.ones(1, 1, 1, 1)
+    true, own = SemFlow().masks_ahead(lambda x, _t: x, x_0, 3 * x_0, (0.0, 0.25, 0.5), 2)
+    # True states 1, 1.5 and 2; the solver's own are 1, 1.25 and 1.5.
+    assert [float(mask) for mask in true] == [1 + 1, 1.5 + 0.75 * 1.5, 2 + 0.5 * 2]
+    assert [float(mask) for mask in own] == [1 + 1, 1.25 + 0.75 * 1.25, 1.5 + 0.5 * 1.5]
+
+
+def test_the_exact_velocity_leads_to_the_mask_from_everywhere() -> None:
+    x_0, x_1 = pair(3)
+    ahead = SemFlow().masks_ahead(lambda _x, _t: x_1 - x_0, x_0, x_1, (0.0, 0.3, 0.9), 4)
+    for masks in ahead:
+        assert len(masks) == 3
+        for mask in masks:
+            torch.testing.assert_close(mask, x_1)
+
+
 @pytest.mark.parametrize("sampler", SOLVERS)
 @pytest.mark.parametrize("steps", [1, 4])
 def test_both_directions_solve_the_field_on_uniform_grids(sampler: str, steps: int) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from semflow.core.provenance import Provenance
 from semflow.evaluation.results import (
+    Diagnosis,
     InceptionScores,
     Metrics,
     Segmentation,
     SegmentationFigures,
+    StateFigures,
     Synthesis,
     SynthesisFigures,
     System,
@@ -47,6 +49,20 @@ def synthesizing(start: float, evaluations: float) -> SynthesisFigures:
         roundtrip_miou_unet=start + 0.052,
         roundtrip_miou_semflow=start + 0.073,
         evaluations=evaluations,
+    )
+
+
+def made_up_diagnosis() -> Diagnosis:
+    """Two times and four channels, of which the last but one is the widest."""
+    return Diagnosis(
+        samples=77,
+        segmentation_steps=25,
+        states=[
+            StateFigures(t=0.0, miou_from_true=0.541, miou_from_own=0.541),
+            StateFigures(t=0.16, miou_from_true=0.682, miou_from_own=0.315),
+        ],
+        image_deviations=[0.2828, 1.414, 3.742, 0.0141],
+        surviving_shares={2: [0.19, 0.35, 0.48, 0.041], 25: [0.7, 0.86, 0.95, 1.234]},
     )
 
 
@@ -91,6 +107,7 @@ def made_up_metrics() -> Metrics:
             by_steps=made,
         ),
         baselines={"color_classifier": segmenting(0.131), "unet": segmenting(0.333)},
+        diagnosis=made_up_diagnosis(),
     )
 
 

@@ -72,8 +72,8 @@ class Reader(HTMLParser):
         return found
 
     def numbers(self) -> set[float]:
-        """Every number that stands alone in a table's cell."""
-        cells = [cell for table in self.tables for row in table.rows for cell in row[1:]]
+        """Every number that stands alone in a table's cell or at the head of a row."""
+        cells = [cell for table in self.tables for row in table.rows for cell in row]
         return {as_number(cell) for cell in cells if re.fullmatch(r"[−\d.,]+", cell)}  # noqa: RUF001
 
 

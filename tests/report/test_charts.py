@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semflow.report.charts import Chart, class_bars, evaluations_chart
+from semflow.report.charts import Axis, Chart, class_bars, evaluations_chart, linear_chart
 from semflow.report.formats import Color
 from tools.closure import ROOT, imports_of
 
@@ -110,6 +110,32 @@ def test_every_value_lies_inside_the_drawing(low: float, span: float) -> None:
     for mark in [*drawing.iter("use"), *drawing.iter("text")]:
         assert 0 <= float(mark.attrib["x"]) <= width
         assert 0 <= float(mark.attrib["y"]) <= height
+
+
+def over_time() -> Chart:
+    lines = {"true": [(0.0, 20.0), (0.5, 60.0), (0.75, 80.0)], "own": [(0.0, 20.0)]}
+    axis = Axis("t", (0.0, 0.5, 1.0))
+    return linear_chart("mIoU over t", axis, lines, {}, str, "In words.")
+
+
+def test_a_linear_axis_has_its_own_ticks_and_puts_points_in_proportion() -> None:
+    (drawing,) = drawn(over_time())
+    assert texts(drawing)[:4] == ["0", "0.5", "1", "t"]
+    assert drawing.get("aria-label") == "In words."
+    marks = [(float(mark.attrib["x"]), float(mark.attrib["y"])) for mark in drawing.iter("use")]
+    # Ticks lie below all lines, and the first line above the others.
+    single, first, second, third = marks[-4:]
+    assert second[0] - first[0] == pytest.approx(2 * (third[0] - second[0]))
+    assert first[1] - second[1] == pytest.approx(2 * (second[1] - third[1]))
+    assert single == first
+
+
+def test_a_linear_axis_of_one_place_and_none_without_a_line() -> None:
+    axis = Axis("channel", (1.0,))
+    chart = linear_chart("title", axis, {"one": [(1.0, 3.0)]}, {"level": 4.0}, str, "")
+    assert "1" in texts(drawn(chart)[0])
+    assert [name for _, name in chart.legend] == ["one", "level 4.0"]
+    assert linear_chart("title", axis, {}, {"level": 4.0}, str, "").drawings == []
 
 
 def test_bars_are_as_long_as_their_ious_and_absent_classes_have_none() -> None:

@@ -67,6 +67,8 @@ def main() -> None:
         "segmentation_steps": (1, 2),
         "synthesis_steps": (1, 3),
         "diversity_labels": 5,
+        # Samples 0, 4 and 8 of nine: batches 1 and 3 have none of them.
+        "diagnosis_samples": 3,
     }
     params = tiny_params().evaluate.model_copy(update=changes)
     team = Team(Accelerator(cpu=True))

@@ -25,7 +25,7 @@ def make_layers(root: Path) -> Path:
     """Every layer that the reader wants; returns the root.
 
     A layer's red is its part's place in PARTS, its green its design, its blue its colour's place in
-    COLORS, each times 20. A background is of one grey level: 10 times its place in its split.
+    COLORS, each times 20. A background is of one grey level: 10 times its place in BACKGROUNDS.
     """
     for number, color in enumerate(COLORS):
         for order, (part, folder) in enumerate(PARTS.items()):
@@ -38,10 +38,9 @@ def make_layers(root: Path) -> Path:
                 fill = 20 * order, 20 * design, 20 * number, 255
                 pixels[top:bottom, left : right + design % 2] = fill
                 save(pixels, root / "set1" / color / f"{4 - order:03d}#{folder}" / name)
-    for number, names in enumerate(BACKGROUNDS.values()):
-        for place, name in enumerate(names):
-            folder = root / "backgrounds" / f"bg{number % 2 + 1}"
-            save(np.full((30, 30, 3), 10 * place, np.uint8), folder / f"{place:03d}#{name}.png")
+    for place, name in enumerate(BACKGROUNDS):
+        folder = root / "backgrounds" / f"bg{place % 2 + 1}"
+        save(np.full((30, 30, 3), 10 * place, np.uint8), folder / f"{place:03d}#{name}.png")
     return root
 
 
