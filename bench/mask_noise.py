@@ -78,6 +78,7 @@ def with_mode(text: str, dataset: str, mode: str) -> tuple[str, int]:
     block["evaluate"]["split"] = "val"
     block["evaluate"]["segmentation_steps"] = [block["inference"]["segment_steps"]]
     block["evaluate"]["synthesis_steps"] = [block["inference"]["synthesize_steps"]]
+    block["evaluate"]["adaptive"] = False
     return written(document), int(block["train"]["batch_size"])
 
 

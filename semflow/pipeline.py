@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from semflow.core.errors import UserError
+from semflow.flow.solvers import DOPRI5, Solver
 from semflow.formulations.registry import FORMULATIONS
 from semflow.networks.anchors import anchor_distances, unit_range_anchors
 from semflow.networks.encoding import (
@@ -62,7 +63,9 @@ class SemFlowPipeline(DiffusionPipeline):
         image_size: height and width the model was trained at, pixels.
         segment_steps: default number of solver steps from image to mask.
         synthesize_steps: default number of solver steps from mask to image.
-        solver: name of the default solver.
+        solver: name of the default solver, one that takes a number of steps.
+        grid_power: p of the solver's times t_i = (i / steps) ** p; 1 for a uniform grid.
+        tolerance: absolute and relative, of a solver that chooses its own steps.
         formulation: name of what the network is: a key of FORMULATIONS.
     """
 
@@ -87,6 +90,8 @@ class SemFlowPipeline(DiffusionPipeline):
         segment_steps: int = 1,
         synthesize_steps: int = 25,
         solver: str = "euler",
+        grid_power: float = 1.0,
+        tolerance: float = 1e-5,
         formulation: str = "semflow",
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
@@ -110,6 +115,8 @@ class SemFlowPipeline(DiffusionPipeline):
             segment_steps=segment_steps,
             synthesize_steps=synthesize_steps,
             solver=solver,
+            grid_power=grid_power,
+            tolerance=tolerance,
             formulation=formulation,
         )
         self.palette = Palette(
@@ -130,14 +137,14 @@ class SemFlowPipeline(DiffusionPipeline):
 
         Args:
             images: RGB images of the model's size.
-            num_steps: solver steps; the checkpoint's default where None.
+            num_steps: solver steps; the checkpoint's default where None, and none with dopri5.
             solver: name of a solver; the checkpoint's default where None.
 
         Returns:
             for each image its label ids (H, W) uint8.
 
         Raises:
-            UserError: an image of another size, or an unknown solver.
+            UserError: an image of another size, or as of `to_mask`.
         """
         batch = [images] if isinstance(images, Image.Image) else list(images)
         for image in batch:
@@ -159,13 +166,13 @@ class SemFlowPipeline(DiffusionPipeline):
 
         Args:
             labels: (H, W) uint8 ids of the model's size, 255 = no class.
-            num_steps: solver steps; the checkpoint's default where None.
+            num_steps: solver steps; the checkpoint's default where None, and none with dopri5.
             solver: name of a solver; the checkpoint's default where None.
             seed: of the perturbation; item i of a call draws from (seed, i).
             amplitude: beta' of Eq. 14; the training amplitude where None.
 
         Raises:
-            UserError: a label of another size or with an unknown id, or an unknown solver.
+            UserError: a label of another size or with an unknown id, or as of `to_mask`.
         """
         batch = [labels] if isinstance(labels, np.ndarray) else list(labels)
         for label in batch:
@@ -219,16 +226,16 @@ class SemFlowPipeline(DiffusionPipeline):
 
         Args:
             x_0: Image latents.
-            num_steps: Solver steps; the checkpoint's default where None.
+            num_steps: Solver steps; the checkpoint's default where None, and none with dopri5.
             solver: Name of a solver; the checkpoint's default where None.
             noise: (N, C, h, w) standard normal, for a formulation that segments from noise.
 
         Raises:
-            UserError: An unknown solver, or no step at all.
+            UserError: An unknown solver, no step at all, or steps for a solver that takes none.
         """
-        steps, name = self._solving(num_steps, self.config.segment_steps, solver)
+        how = self._solver(num_steps, self.config.segment_steps, solver)
         start = x_0 if self.ends is None else self.ends.image_in(x_0)
-        end = self.formulation.to_mask(self._network, start, name, steps, noise)
+        end = self.formulation.to_mask(self._network, start, how, noise)
         return end if self.ends is None else self.ends.mask_out(end)
 
     @torch.no_grad()
@@ -240,9 +247,9 @@ class SemFlowPipeline(DiffusionPipeline):
         noise: Tensor | None = None,
     ) -> Tensor:
         """Mask latents (N, C, h, w) -> image latents (N, C, h, w); arguments as of `to_mask`."""
-        steps, name = self._solving(num_steps, self.config.synthesize_steps, solver)
+        how = self._solver(num_steps, self.config.synthesize_steps, solver)
         start = x_1 if self.ends is None else self.ends.mask_in(x_1)
-        end = self.formulation.to_image(self._network, start, name, steps, noise)
+        end = self.formulation.to_image(self._network, start, how, noise)
         return end if self.ends is None else self.ends.image_out(end)
 
     @torch.no_grad()
@@ -276,19 +283,21 @@ class SemFlowPipeline(DiffusionPipeline):
         latents = draw_latent_noise(items, shape, seed, self.noise)
         return MaskNoise(pixels, latents.to(self.device))
 
-    def _solving(self, num_steps: int | None, default: int, solver: str | None) -> tuple[int, str]:
-        steps = default if num_steps is None else num_steps
+    def _solver(self, num_steps: int | None, default: int, solver: str | None) -> Solver:
         name = solver or self.config.solver
         known = self.formulation.samplers
         if name not in known:
             raise UserError(f"unknown solver {name!r}; known are {', '.join(known)}")
-        if steps < 1:
-            raise UserError(f"the number of steps must be at least 1, got {steps}")
-        return steps, name
+        if name != DOPRI5:
+            num_steps = default if num_steps is None else num_steps
+            if num_steps < 1:
+                raise UserError(f"the number of steps must be at least 1, got {num_steps}")
+        elif num_steps is not None:
+            raise UserError(f"{name} chooses its own steps, got {num_steps}; leave the number out")
+        return Solver(name, num_steps, self.config.grid_power, self.config.tolerance)
 
     def _network(self, x: Tensor, t: float) -> Tensor:
-        output: Tensor = self.field(x, torch.full((len(x),), t, device=x.device))
-        return output
+        return self.field(x, torch.full((len(x),), t, device=x.device))
 
     def _check_size(self, size: tuple[int, ...], what: str) -> None:
         height, width = self.config.image_size

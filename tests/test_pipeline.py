@@ -12,7 +12,7 @@ from support.tiny_data import CLASSES, NOISE, SIZE
 import semflow
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
-from semflow.flow.solvers import SOLVERS, solve
+from semflow.flow.solvers import DOPRI5, SOLVERS, solve, solve_dopri5, time_grid
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.pseudo_masks.noise import draw_noise
 
@@ -165,6 +165,63 @@ def test_both_directions_are_the_field_solved_on_uniform_grids(
     torch.testing.assert_close(moving_pipeline.to_image(x, 2, solver), backward)
 
 
+@torch.no_grad()
+def test_the_power_of_the_grid_and_the_tolerance_are_the_checkpoints_own() -> None:
+    pipeline = tiny_pipeline(moving=True)
+    pipeline.register_to_config(grid_power=2.0, tolerance=1e-2)
+    x = torch.randn(2, CHANNELS, SIZE // PATCH, SIZE // PATCH)
+    evaluations = [0]
+
+    def velocity(x: torch.Tensor, t: float) -> torch.Tensor:
+        evaluations[0] += len(x)
+        return pipeline.field(x, torch.full((len(x),), t))
+
+    forward = solve(velocity, x, time_grid(0.0, 1.0, 3, 2.0), SOLVERS["euler"])
+    torch.testing.assert_close(pipeline.to_mask(x, 3), forward)
+    evaluations[0] = 0
+    backward = solve_dopri5(velocity, x, 1.0, 0.0, 1e-2)
+    loose = evaluations[0]
+    assert torch.equal(pipeline.to_image(x, solver=DOPRI5), backward)
+    solve_dopri5(velocity, x, 1.0, 0.0, 1e-5)
+    assert 0 < loose < evaluations[0] - loose
+
+
+def test_a_batch_solved_by_dopri5_equals_its_samples_solved_alone(
+    moving_pipeline: SemFlowPipeline,
+) -> None:
+    x = torch.randn(3, CHANNELS, SIZE // PATCH, SIZE // PATCH)
+    for solve_way in (moving_pipeline.to_mask, moving_pipeline.to_image):
+        together = solve_way(x, solver=DOPRI5)
+        alone = torch.cat([solve_way(one, solver=DOPRI5) for one in x.split(1)])
+        assert torch.equal(together, alone)
+
+
+def test_a_number_of_steps_for_a_solver_that_chooses_them_is_refused(
+    still_pipeline: SemFlowPipeline,
+) -> None:
+    for attempt in (
+        lambda: still_pipeline.segment(pictures(1), 4, "dopri5"),
+        lambda: still_pipeline.synthesize(random_label(0), 4, "dopri5"),
+    ):
+        with pytest.raises(UserError, match="dopri5 chooses its own steps, got 4; leave the"):
+            attempt()
+    label = random_label(0)
+    image = Image.fromarray(still_pipeline.palette.colorize(label))
+    assert np.array_equal(still_pipeline.segment(image, solver="dopri5")[0], label)
+
+
+def test_a_checkpoint_of_an_earlier_version_has_the_uniform_grid(
+    still_pipeline: SemFlowPipeline, tmp_path: Path
+) -> None:
+    still_pipeline.save_pretrained(tmp_path)
+    index = read_json(tmp_path / "model_index.json")
+    earlier = {key: index[key] for key in index if key not in ("grid_power", "tolerance")}
+    assert len(earlier) == len(index) - 2
+    write_json(tmp_path / "model_index.json", earlier)
+    config = load_pipeline(tmp_path).config
+    assert (config.grid_power, config.tolerance) == (1.0, 1e-5)
+
+
 def test_sample_k_of_a_label_is_the_same_however_many_are_drawn(
     moving_pipeline: SemFlowPipeline,
 ) -> None:
@@ -233,7 +290,7 @@ def test_an_unknown_solver_is_refused_with_the_known_ones(still_pipeline: SemFlo
         lambda: still_pipeline.segment(pictures(1), solver="rk4"),
         lambda: still_pipeline.synthesize(random_label(0), solver="rk4"),
     ):
-        with pytest.raises(UserError, match="'rk4'; known are euler, midpoint, heun"):
+        with pytest.raises(UserError, match="'rk4'; known are euler, midpoint, heun, dopri5"):
             attempt()
 
 

@@ -11,7 +11,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, sha256_of
 from semflow.core.provenance import PROVENANCE
-from semflow.evaluation.results import Metrics, System, read_metrics
+from semflow.evaluation.results import (
+    Metrics,
+    SegmentationFigures,
+    SynthesisFigures,
+    System,
+    read_metrics,
+)
 from semflow.shards.manifest import MANIFEST, Manifest, read_manifest, verify_shards
 
 METRICS = "metrics.json"
@@ -36,6 +42,8 @@ class ModelIndex(Read):
     solver: str
     segment_steps: int
     synthesize_steps: int
+    # Checkpoints of earlier versions know the uniform grid only.
+    grid_power: float = 1.0
     amplitude: float
 
 
@@ -149,7 +157,8 @@ def _checkpoint(folder: Path) -> Iterator[str]:
     yield f"  classes: {', '.join(index.class_names)}"
     yield (
         f"  default: {index.solver}, {index.segment_steps} steps to segment, "
-        f"{index.synthesize_steps} to synthesize, amplitude {index.amplitude:g}"
+        f"{index.synthesize_steps} to synthesize, amplitude {index.amplitude:g}, "
+        f"grid power {index.grid_power:g}"
     )
     for path in sorted(folder.glob("*/*.safetensors")):
         yield f"  {path.relative_to(folder)}: sha256 {sha256_of(path)}"
@@ -184,12 +193,18 @@ def _metrics(metrics: Metrics, path: Path) -> Iterator[str]:
 
 def _system(name: str, system: System) -> Iterator[str]:
     for sampler, way in system.segmentation.items():
-        yield f"  {name} {sampler}: mIoU {_score(way.miou)}"
+        yield f"  {name} {sampler}: mIoU {_score(way.miou)}{_cost(way)}"
     for sampler, back in system.synthesis.items():
         yield (
             f"  {name} {sampler}: FD-MobileNetV2 {back.fd_mobilenetv2:.1f}, "
-            f"round trip mIoU {_score(back.roundtrip_miou_unet)}"
+            f"round trip mIoU {_score(back.roundtrip_miou_unet)}{_cost(back)}"
         )
+
+
+def _cost(figures: SegmentationFigures | SynthesisFigures) -> str:
+    if figures.evaluations is None:
+        return ""
+    return f", {round(figures.evaluations, 1):g} network evaluations"
 
 
 def _fit(model: type[Model], values: Any, path: Path) -> Model:

@@ -21,11 +21,12 @@ Checkpoint: TypeAlias = Annotated[
 ]
 Out: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Steps: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="Solver steps; without, the checkpoint's default.")
+    int | None,
+    typer.Option(min=1, help="Solver steps; without, the checkpoint's default. dopri5 takes none."),
 ]
 Solver: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="euler, heun or midpoint; without, the checkpoint's default."),
+    typer.Option(help="euler, heun, midpoint or dopri5; without, the checkpoint's default."),
 ]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Replace results that exist; an input is never replaced.")

@@ -20,19 +20,19 @@ from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
 from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.results import Metrics, SegmentationFigures, Synthesis, System
+from semflow.evaluation.results import Metrics, SegmentationFigures, System
+from semflow.evaluation.samplers import Sampler, samplers_of
 from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
 from semflow.evaluation.schema import EvaluateParams
 from semflow.evaluation.segmentation import (
     ORACLE,
+    FlowSegmenter,
     SegmentationCounts,
     Segmenter,
-    flow_segmenter,
     oracle_segmenter,
-    sampler_key,
     segmentation_results,
 )
-from semflow.evaluation.synthesis import SynthesisMeasure, Synthesizer
+from semflow.evaluation.synthesis import SynthesisMeasure, Synthesized, Synthesizer
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
@@ -158,8 +158,9 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         UserError: A weight file of the protocol is missing; nothing has been computed yet.
     """
     pipeline, samples = evaluation.pipeline, evaluation.samples
+    flow = flow_segmenters(evaluation, params)
     counts = SegmentationCounts(
-        segmenters_of(evaluation, params),
+        {**flow, ORACLE: oracle_segmenter(pipeline), **evaluation.baselines},
         pipeline.palette.num_classes,
         params.upsampling,
         samples.team,
@@ -169,7 +170,7 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
     )
     diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
-    protocol = None
+    protocol, default = None, Sampler(pipeline.config.solver, pipeline.config.synthesize_steps)
     if params.protocol is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
     for images in samples.reference_images():
@@ -180,36 +181,44 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         made = synthesis.update(batch, latents)
         diagnosis.update(batch, latents)
         if protocol is not None:
-            protocol.update(batch, made[pipeline.config.synthesize_steps])
-    segmented = counts.compute(evaluation.background, bootstrap)
-    synthesized, others = synthesis.compute(bootstrap)
-    diagnosed = diagnosis.compute()
-    if protocol is not None:
-        # Last, since the other processes have nothing to wait for while the first one scores.
-        synthesized = synthesized.model_copy(update={"protocol": protocol.compute()})
+            protocol.update(batch, made[default.key])
+    segmented = with_costs(counts.compute(evaluation.background, bootstrap), flow, len(samples))
+    synthesized, diagnosed = synthesis.compute(bootstrap), diagnosis.compute()
     metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
-    systems = {
-        name: System(segmentation={}, synthesis={MEAN: found}) for name, found in others.items()
-    }
-    found = {"systems": {**metrics.systems, **systems}, "diagnosis": diagnosed}
-    return metrics.model_copy(update=found)
+    metrics = metrics.model_copy(update={"diagnosis": diagnosed})
+    if protocol is None:
+        return metrics
+    # Last, since the other processes have nothing to wait for while the first one scores.
+    scored = metrics.synthesis.model_copy(update={"protocol": protocol.compute()})
+    return metrics.model_copy(update={"synthesis": scored})
 
 
-def segmenters_of(evaluation: Evaluation, params: EvaluateParams) -> dict[str, Segmenter]:
-    """Whatever segments, by name: the flow with each number of steps, the oracle, the baselines."""
-    pipeline = evaluation.pipeline
-    flow = {
-        sampler_key(pipeline, num_steps): flow_segmenter(pipeline, num_steps)
-        for num_steps in segment_steps(pipeline, params)
-    }
-    return {**flow, ORACLE: oracle_segmenter(pipeline), **evaluation.baselines}
+def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str, FlowSegmenter]:
+    """The flow with every sampler that is measured, by its key."""
+    pipeline, team = evaluation.pipeline, evaluation.samples.team
+    samplers = segmentation_samplers(pipeline, params)
+    return {sampler.key: FlowSegmenter(pipeline, sampler, team) for sampler in samplers}
+
+
+def with_costs(
+    figures: Mapping[str, SegmentationFigures], flow: Mapping[str, FlowSegmenter], samples: int
+) -> dict[str, SegmentationFigures]:
+    """The figures of all segmenters, those of the flow with their network evaluations.
+
+    Args:
+        figures: By segmenter.
+        flow: The flow's segmenters, some of these.
+        samples: How many were segmented.
+    """
+    costs = {key: segmenter.cost.compute(samples) for key, segmenter in flow.items()}
+    return {key: one.model_copy(update=costs.get(key, {})) for key, one in figures.items()}
 
 
 def results_of(
     evaluation: Evaluation,
     params: EvaluateParams,
     segmented: Mapping[str, SegmentationFigures],
-    synthesis: Synthesis,
+    synthesized: Synthesized,
     num_groups: int,
 ) -> Metrics:
     """Puts what was measured into the shape of metrics.json.
@@ -217,31 +226,35 @@ def results_of(
     Args:
         evaluation: What was measured.
         params: What was asked for.
-        segmented: The figures of each of `segmenters_of`.
-        synthesis: The flow as a synthesizer.
+        segmented: The figures of the flow by the samplers' keys, of the oracle and the baselines.
+        synthesized: The figures of everything that synthesizes.
         num_groups: Groups of the tested samples.
     """
     pipeline = evaluation.pipeline
-    steps = segment_steps(pipeline, params)
-    segmentation = segmentation_results(pipeline, segmented, steps, len(evaluation.samples))
-    by_sampler = System(
-        segmentation={sampler_key(pipeline, n): f for n, f in segmentation.by_steps.items()},
-        synthesis={sampler_key(pipeline, n): f for n, f in synthesis.by_steps.items()},
+    samplers = segmentation_samplers(pipeline, params)
+    own = System(
+        segmentation={sampler.key: segmented[sampler.key] for sampler in samplers},
+        synthesis=synthesized.by_sampler,
     )
+    others = {
+        name: System(segmentation={}, synthesis={MEAN: found})
+        for name, found in synthesized.others.items()
+    }
     return Metrics(
         split=params.split,
         groups=num_groups,
         classes=list(pipeline.config.class_names),
-        systems={pipeline.config.formulation: by_sampler},
-        segmentation=segmentation,
-        synthesis=synthesis,
+        systems={pipeline.config.formulation: own, **others},
+        segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples)),
+        synthesis=synthesized.flow,
         baselines={name: segmented[name] for name in evaluation.baselines},
     )
 
 
-def segment_steps(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[int]:
-    """The numbers of steps that params.yaml asks for and the checkpoint's own, in order."""
-    return sorted({*params.segmentation_steps, pipeline.config.segment_steps})
+def segmentation_samplers(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[Sampler]:
+    """What params.yaml asks for, and the checkpoint's own number of steps."""
+    default = pipeline.config.segment_steps
+    return samplers_of(pipeline, params.segmentation_steps, default, params.adaptive)
 
 
 def _color_classifier(folder: Path, device: torch.device) -> ColorClassifier:

@@ -101,6 +101,8 @@ class SegmentationFigures(Result):
     miou_without_background: That mean over the other classes, while the background's pixels still
         count as their errors; null where no class is background.
     iou_per_class: In class order; null where a class neither occurs nor is predicted.
+    evaluations: Network evaluations of an image, in the mean; null of what solves nothing.
+    tolerance: Of a solver that chooses its own steps; null of all others.
     """
 
     miou: Score
@@ -109,6 +111,8 @@ class SegmentationFigures(Result):
     pixel_accuracy: Score
     pixel_accuracy_interval: Interval = None
     iou_per_class: list[Score]
+    evaluations: float | None = None
+    tolerance: float | None = None
 
 
 class Segmentation(Result):
@@ -132,11 +136,12 @@ class Segmentation(Result):
 
 
 class SynthesisFigures(Result):
-    """The flow as a synthesizer with one number of steps.
+    """The flow as a synthesizer with one sampler.
 
     fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
     st_lpips_to_truth: Mean distance to the image that the label belongs to; lower is closer.
     roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label.
+    evaluations, tolerance: As of SegmentationFigures.
     """
 
     fd_mobilenetv2: float
@@ -149,6 +154,8 @@ class SynthesisFigures(Result):
     roundtrip_miou_unet_interval: Interval = None
     roundtrip_miou_semflow: Score
     roundtrip_miou_semflow_interval: Interval = None
+    evaluations: float | None = None
+    tolerance: float | None = None
 
 
 class Synthesis(Result):
@@ -179,7 +186,7 @@ class Synthesis(Result):
 
 
 class System(Result):
-    """One system's figures by sampler and number of solver steps, such as "euler-25", or "mean".
+    """One system's figures by sampler: "euler-25" with its number of steps, "dopri5", or "mean".
 
     segmentation, synthesis: Empty where a system does not go that way.
     """
@@ -246,7 +253,9 @@ def write_metrics(metrics: Metrics, path: Path) -> None:
     write_json(path, metrics.model_dump(mode="json"))
 
 
-_INTERVALS = {name for name in SynthesisFigures.model_fields if name.endswith("_interval")}
+_NOT_DRAWN = {name for name in SynthesisFigures.model_fields if name.endswith("_interval")} | {
+    "tolerance"
+}
 
 
 def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
@@ -254,20 +263,25 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
 
     Args:
         metrics: Of an evaluation.
-        segmentation: Receives rows of steps, miou and pixel_accuracy.
+        segmentation: Receives rows of steps, evaluations, miou and pixel_accuracy.
         synthesis: Receives rows of steps and the figures of `SynthesisFigures`.
     """
     write_json(
         segmentation,
         [
-            {"steps": steps, "miou": value.miou, "pixel_accuracy": value.pixel_accuracy}
+            {
+                "steps": steps,
+                "evaluations": value.evaluations,
+                "miou": value.miou,
+                "pixel_accuracy": value.pixel_accuracy,
+            }
             for steps, value in sorted(metrics.segmentation.by_steps.items())
         ],
     )
     write_json(
         synthesis,
         [
-            {"steps": steps, **value.model_dump(mode="json", exclude=_INTERVALS)}
+            {"steps": steps, **value.model_dump(mode="json", exclude=_NOT_DRAWN)}
             for steps, value in sorted(metrics.synthesis.by_steps.items())
         ],
     )

@@ -42,6 +42,7 @@ class EvaluateParams(Block):
     )
     segmentation_steps: Steps = Field(description="numbers of solver steps, beside the default's")
     synthesis_steps: Steps = Field(description="numbers of solver steps, beside the default's")
+    adaptive: bool = Field(description="whether dopri5 is measured beside the numbers of steps")
     diversity_samples: int = Field(ge=2, description="syntheses of one label, for diversity")
     diversity_labels: Positive = Field(description="labels that diversity is measured on")
     diagnosis_samples: Positive = Field(

@@ -12,6 +12,7 @@ from semflow.evaluation.counts import Counts
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Segmentation, SegmentationFigures
+from semflow.evaluation.samplers import Cost, Sampler
 from semflow.evaluation.samples import Batch, Latents
 from semflow.pipeline import SemFlowPipeline
 
@@ -121,9 +122,24 @@ def figures_of(found: Counts, background: int | None, bootstrap: Bootstrap) -> S
     )
 
 
-def flow_segmenter(pipeline: SemFlowPipeline, num_steps: int) -> Segmenter:
-    """The checkpoint with a number of solver steps."""
-    return lambda _batch, latents: pipeline.class_scores(pipeline.to_mask(latents.x_0, num_steps))
+class FlowSegmenter:
+    """The checkpoint with one sampler: a Segmenter that counts its network evaluations.
+
+    Args:
+        pipeline: The checkpoint.
+        sampler: How it is solved.
+        team: The processes that share the batches.
+    """
+
+    def __init__(self, pipeline: SemFlowPipeline, sampler: Sampler, team: Team) -> None:
+        self._pipeline, self._sampler = pipeline, sampler
+        self.cost = Cost(pipeline, sampler, team)
+
+    def __call__(self, _batch: Batch, latents: Latents) -> Tensor:
+        """Scores (N, K, H, W) of a batch."""
+        with self.cost:
+            x_1 = self._pipeline.to_mask(latents.x_0, self._sampler.num_steps, self._sampler.solver)
+        return self._pipeline.class_scores(x_1)
 
 
 def oracle_segmenter(pipeline: SemFlowPipeline) -> Segmenter:
@@ -131,26 +147,21 @@ def oracle_segmenter(pipeline: SemFlowPipeline) -> Segmenter:
     return lambda batch, _latents: pipeline.class_scores(pipeline.encode_label(batch.label, None))
 
 
-def sampler_key(pipeline: SemFlowPipeline, num_steps: int) -> str:
-    """The checkpoint's default solver with a number of steps, such as "euler-25"."""
-    return f"{pipeline.config.solver}-{num_steps}"
-
-
 def segmentation_results(
     pipeline: SemFlowPipeline,
     figures: Mapping[str, SegmentationFigures],
-    numbers: Iterable[int],
+    samplers: Iterable[Sampler],
     samples: int,
 ) -> Segmentation:
     """The flow as a segmenter, with the default number of steps and with others.
 
     Args:
         pipeline: The checkpoint.
-        figures: Of the oracle, and of the flow by `sampler_key`.
-        numbers: Numbers of steps, the default among them.
+        figures: Of the oracle, and of the flow by the samplers' keys.
+        samplers: The default one among them.
         samples: How many were segmented.
     """
-    by_steps = {num_steps: figures[sampler_key(pipeline, num_steps)] for num_steps in numbers}
+    by_steps = {one.num_steps: figures[one.key] for one in samplers if one.num_steps is not None}
     default = by_steps[pipeline.config.segment_steps]
     return Segmentation(
         samples=samples,

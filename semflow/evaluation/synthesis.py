@@ -14,6 +14,7 @@ from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Synthesis, SynthesisFigures
+from semflow.evaluation.samplers import Cost, Sampler, samplers_of
 from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
 from semflow.metrics.distribution import distances
@@ -68,8 +69,23 @@ class RealFeatures:
         return RealSets(torch.cat(others), (tested, torch.cat(others)))
 
 
+@dataclass(frozen=True)
+class Synthesized:
+    """What was measured, without the field's distances.
+
+    Args:
+        flow: The checkpoint with its default number of steps, and by numbers of steps.
+        by_sampler: The checkpoint by the samplers' keys.
+        others: Other systems by name.
+    """
+
+    flow: Synthesis
+    by_sampler: dict[str, SynthesisFigures]
+    others: dict[str, SynthesisFigures]
+
+
 class Syntheses:
-    """What is measured of the syntheses with one number of solver steps.
+    """What is measured of the syntheses of one system with one sampler.
 
     Args:
         pipeline: The checkpoint, on its device.
@@ -125,12 +141,13 @@ class Syntheses:
 
 
 class SynthesisMeasure:
-    """The flow by numbers of steps, other systems, the floor between real images, and diversity.
+    """The flow by samplers, other systems, the floor between real images, and diversity.
 
     Args:
         pipeline: The checkpoint, on its device.
         judges: What syntheses are judged by.
-        params: Numbers of steps, to which the checkpoint's own is added; and the diversity.
+        params: Numbers of steps, to which the checkpoint's own is added, whether to solve
+            adaptively as well, and the diversity.
         tested: How many labels there are.
         team: The processes that share the batches.
         others: Synthesizers beside the flow, by name.
@@ -147,9 +164,15 @@ class SynthesisMeasure:
     ) -> None:
         self._pipeline, self._judges, self._tested = pipeline, judges, tested
         self._synthesizers = others
-        self._by_name = {name: Syntheses(pipeline, judges, team) for name in others}
-        steps = sorted({*params.synthesis_steps, pipeline.config.synthesize_steps})
-        self._by_steps = {number: Syntheses(pipeline, judges, team) for number in steps}
+        self._samplers = samplers_of(
+            pipeline,
+            params.synthesis_steps,
+            pipeline.config.synthesize_steps,
+            params.adaptive,
+        )
+        names = [*(sampler.key for sampler in self._samplers), *others]
+        self._by_name = {name: Syntheses(pipeline, judges, team) for name in names}
+        self._costs = {one.key: Cost(pipeline, one, team) for one in self._samplers}
         self._real = RealFeatures(judges, team)
         self._diversity = Diversity(pipeline, judges, params, tested, team)
 
@@ -157,17 +180,13 @@ class SynthesisMeasure:
         """Takes images (N, H, W, 3) uint8 of the other split."""
         self._real.update_reference(images)
 
-    def update(self, batch: Batch, latents: Latents) -> dict[int, Tensor]:
+    def update(self, batch: Batch, latents: Latents) -> dict[str, Tensor]:
         """Synthesizes a batch's labels and judges the images.
 
         Returns:
-            The flow's images (N, H, W, 3) uint8 by number of steps.
+            Images (N, H, W, 3) uint8, the flow's by the samplers' keys and the others' by name.
         """
-        made = {
-            num_steps: self._pipeline.decode_pixels(self._pipeline.to_image(latents.x_1, num_steps))
-            for num_steps in self._by_steps
-        }
-        images: dict[int | str, Tensor] = {**made}
+        images = {one.key: self._synthesize(latents.x_1, one) for one in self._samplers}
         for name, synthesizer in self._synthesizers.items():
             images[name] = synthesizer(batch)
         to_truth = distances_to_truth(
@@ -175,37 +194,49 @@ class SynthesisMeasure:
             {name: to_unit_range(found) for name, found in images.items()},
             to_unit_range(batch.image),
         )
-        for num_steps, syntheses in self._by_steps.items():
-            syntheses.update(batch, made[num_steps], to_truth[num_steps])
         for name, syntheses in self._by_name.items():
             syntheses.update(batch, images[name], to_truth[name])
         self._real.update(batch)
         self._diversity.update(batch)
-        return made
+        return images
 
-    def compute(self, bootstrap: Bootstrap) -> tuple[Synthesis, dict[str, SynthesisFigures]]:
+    def _synthesize(self, x_1: Tensor, sampler: Sampler) -> Tensor:
+        with self._costs[sampler.key]:
+            x_0 = self._pipeline.to_image(x_1, sampler.num_steps, sampler.solver)
+        return self._pipeline.decode_pixels(x_0)
+
+    def compute(self, bootstrap: Bootstrap) -> Synthesized:
         """The results, from what all processes found, without the field's distances.
 
         Args:
             bootstrap: Of the tested samples.
-
-        Returns:
-            The flow's, and those of the other systems by name.
         """
-        real, config = self._real.compute(), self._pipeline.config
+        real = self._real.compute()
+        found = {
+            name: syntheses.compute(real.reference, bootstrap)
+            for name, syntheses in self._by_name.items()
+        }
+        by_sampler = {
+            key: found[key].model_copy(update=cost.compute(self._tested))
+            for key, cost in self._costs.items()
+        }
+        others = {name: found[name] for name in self._synthesizers}
+        return Synthesized(self._flow(by_sampler, real, bootstrap), by_sampler, others)
+
+    def _flow(
+        self, by_sampler: Mapping[str, SynthesisFigures], real: RealSets, bootstrap: Bootstrap
+    ) -> Synthesis:
+        config = self._pipeline.config
         by_steps = {
-            num_steps: syntheses.compute(real.reference, bootstrap)
-            for num_steps, syntheses in self._by_steps.items()
+            one.num_steps: by_sampler[one.key]
+            for one in self._samplers
+            if one.num_steps is not None
         }
         floor_frechet, floor_kernel = distances(*real.floor)
         height, width = config.image_size
         diversity, diversity_interval = self._diversity.compute(bootstrap)
         default = by_steps[config.synthesize_steps]
-        others = {
-            name: syntheses.compute(real.reference, bootstrap)
-            for name, syntheses in self._by_name.items()
-        }
-        synthesis = Synthesis(
+        return Synthesis(
             samples=self._tested,
             steps=config.synthesize_steps,
             reference_samples=len(real.reference),
@@ -220,7 +251,6 @@ class SynthesisMeasure:
             protocol=None,
             by_steps=by_steps,
         )
-        return synthesis, others
 
 
 def _features(judges: Judges, pixels: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
-"""Fixed-step solvers of dx/dt = v(x, t) over any time grid, in either direction (Eq. 12, 13)."""
+"""Solvers of dx/dt = v(x, t) in either direction (Eq. 12, 13): fixed steps, and adaptive ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torchdiffeq import odeint
 
 Velocity = Callable[[Tensor, float], Tensor]
 Step = Callable[[Velocity, Tensor, float, float], Tensor]
@@ -21,6 +23,24 @@ def uniform_grid(start: float, end: float, num_steps: int) -> list[float]:
     if num_steps < 1:
         raise ValueError(f"num_steps must be at least 1, got {num_steps}")
     return [start + (end - start) * i / num_steps for i in range(num_steps)] + [end]
+
+
+def time_grid(start: float, end: float, num_steps: int, power: float) -> list[float]:
+    """The times t_i = (i / num_steps) ** power, from start to end.
+
+    They are measured from the image's end, t = 0, so that both directions visit the same ones; a
+    power above 1 puts them closer together there. Power 1 is `uniform_grid`, bit for bit.
+
+    Args:
+        start: 0 or 1.
+        end: The other one.
+        num_steps: At least 1.
+        power: Above 0.
+
+    Raises:
+        ValueError: num_steps below 1.
+    """
+    return [t**power for t in uniform_grid(start, end, num_steps)]
 
 
 def euler_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
@@ -42,6 +62,40 @@ def heun_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
 
 
 SOLVERS: dict[str, Step] = {"euler": euler_step, "midpoint": midpoint_step, "heun": heun_step}
+"""What takes a number of steps."""
+
+DOPRI5 = "dopri5"
+"""Runge-Kutta 5(4) of Dormand and Prince (the paper's RK45), which chooses its own steps."""
+
+
+@dataclass(frozen=True)
+class Solver:
+    """One way to solve, with all that it depends on.
+
+    Args:
+        name: One of SOLVERS, DOPRI5, or a formulation's own.
+        num_steps: Number of steps, at least 1; None where the solver chooses them.
+        grid_power: Of `time_grid`, for a number of steps.
+        tolerance: Absolute and relative error of a step, above 0, where the solver chooses them.
+    """
+
+    name: str
+    num_steps: int | None
+    grid_power: float
+    tolerance: float
+
+    def solve(self, velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
+        """Carries x (N, C, h, w) along the flow from time start to time end.
+
+        Raises:
+            ValueError: A solver that takes a number of steps has none.
+        """
+        if self.name == DOPRI5:
+            return solve_dopri5(velocity, x, start, end, self.tolerance)
+        if self.num_steps is None:
+            raise ValueError(f"{self.name} takes a number of steps, got none")
+        grid = time_grid(start, end, self.num_steps, self.grid_power)
+        return solve(velocity, x, grid, SOLVERS[self.name])
 
 
 @torch.no_grad()
@@ -85,3 +139,49 @@ def solve(velocity: Velocity, x: Tensor, grid: Sequence[float], step: Step) -> T
     for t, t_next in pairwise(grid):
         x = step(velocity, x, t, t_next)
     return x
+
+
+@torch.no_grad()
+def solve_dopri5(
+    velocity: Velocity, x: Tensor, start: float, end: float, tolerance: float
+) -> Tensor:
+    """Carries x along the flow by DOPRI5, each sample with steps of its own.
+
+    A step is taken where the root mean square over the sample of error / (tolerance + tolerance
+    |x|) is at most 1, and otherwise tried again with a smaller one.
+
+    Args:
+        velocity: v(x, t) with x (1, C, h, w) and t a number between start and end.
+        x: (N, C, h, w) at time start.
+        start: Time of x.
+        end: Another time, later or earlier.
+        tolerance: Absolute and relative, above 0.
+
+    Returns:
+        (N, C, h, w) at time end.
+    """
+    # The library has one step size for all that it is given, whatever norm measures the error:
+    # in a batch each sample's result would depend on its neighbours, so each is solved alone.
+    return torch.cat([_solve_one(velocity, one, start, end, tolerance) for one in x.split(1)])
+
+
+def _solve_one(velocity: Velocity, x: Tensor, start: float, end: float, tolerance: float) -> Tensor:
+    low, high = min(start, end), max(start, end)
+
+    def slope(t: Tensor, state: Tensor) -> Tensor:
+        # The trial that the first step's size is guessed from may lie beyond the end.
+        return velocity(state.to(x.dtype), min(max(float(t), low), high)).to(state.dtype)
+
+    times = torch.tensor([start, end], dtype=torch.float64, device=x.device)
+    found = odeint(
+        slope,
+        # Errors are small differences of large numbers; the network keeps its own precision.
+        x.double(),
+        times,
+        rtol=tolerance,
+        atol=tolerance,
+        method=DOPRI5,
+        # Without, the last step goes beyond the end, where the network was never trained.
+        options={"step_t": times[1:]},
+    )
+    return found[-1].to(x.dtype)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from semflow.flow.solvers import Solver
 from semflow.formulations.schema import FlowParams
 
 Network = Callable[[Tensor, float], Tensor]
@@ -98,21 +99,20 @@ class Formulation(Protocol):
         ...
 
     def to_mask(
-        self, network: Network, x_0: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Segments: image latents (N, C, h, w) -> mask latents (N, C, h, w).
 
         Args:
             network: The trained network.
             x_0: Image latents.
-            sampler: One of `samplers`.
-            num_steps: Number of steps, at least 1.
+            solver: One whose name is in `samplers`, with the number of steps that it takes.
             noise: (N, C, h, w) standard normal where `segments_from_noise`, else None.
         """
         ...
 
     def to_image(
-        self, network: Network, x_1: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Synthesizes: mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`."""
         ...

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semflow.flow.paths import bridge_sample, draw_t, mask_estimate, path_sample
-from semflow.flow.solvers import SOLVERS, euler_states, solve, uniform_grid
+from semflow.flow.solvers import DOPRI5, SOLVERS, Solver, euler_states
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms
 from semflow.formulations.schema import FlowParams
 
@@ -17,7 +17,7 @@ class SemFlow:
     """The network is the velocity v(x, t) of the straight path (Eq. 9, 10), solved either way."""
 
     name = "semflow"
-    samplers = tuple(SOLVERS)
+    samplers = (*SOLVERS, DOPRI5)
     segments_from_noise = False
 
     def in_channels(self, latent_channels: int) -> int:
@@ -55,16 +55,16 @@ class SemFlow:
         return mask_estimate(draw.x_t, output, draw.t)
 
     def to_mask(
-        self, network: Network, x_0: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Solves from t = 0 to 1 (Eq. 12)."""
-        return solve(network, x_0, uniform_grid(0.0, 1.0, num_steps), SOLVERS[sampler])
+        return solver.solve(network, x_0, 0.0, 1.0)
 
     def to_image(
-        self, network: Network, x_1: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
         """Solves from t = 1 to 0 (Eq. 13)."""
-        return solve(network, x_1, uniform_grid(1.0, 0.0, num_steps), SOLVERS[sampler])
+        return solver.solve(network, x_1, 1.0, 0.0)
 
     def masks_ahead(
         self,

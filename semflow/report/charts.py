@@ -1,4 +1,4 @@
-"""The charts of the page: values by number of steps or over an axis, and bars by class."""
+"""The charts of the page: values by evaluations or over another axis, and bars by class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from semflow.report import svg
-from semflow.report.formats import Color, percent
+from semflow.report.formats import Color, mean_count, percent
 
 _MARKERS = "os^DvP"
 _DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
@@ -25,7 +25,7 @@ _NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pix
 _LEFT, _RIGHT = 2, 50
 
 Points = Sequence[tuple[float, float]]
-"""Places on the horizontal axis, such as numbers of solver steps, and values; left to right."""
+"""Places on the horizontal axis, such as network evaluations, and values; left to right."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,20 @@ class Axis:
     ticks: Sequence[float]
 
 
-def steps_chart(
+def evaluations_chart(
     title: str,
     lines: Mapping[str, Points],
     levels: Mapping[str, float],
     write: Callable[[float], str],
     from_zero: bool = False,
 ) -> Chart:
-    """Values by number of solver steps, on a logarithmic axis.
+    """Values by number of network evaluations, on a logarithmic axis.
 
     Args:
         title: Above the chart.
         lines: By name, none without a point; the first has its numbers beside its points. Without
             any line there is nothing to draw.
-        levels: Values that do not depend on steps, by name.
+        levels: Values that do not depend on evaluations, by name.
         write: A value as text.
         from_zero: Whether the axis must begin at zero, as a distance's should.
     """
@@ -77,7 +77,7 @@ def steps_chart(
         return Chart(title, [], [])
     with matplotlib.style.context(["default", svg.STYLE]):
         axes = _curves(lines, levels, from_zero)
-        _scale_steps(axes, [point for points in lines.values() for point in points])
+        _scale_evaluations(axes, [point for points in lines.values() for point in points])
         for point in next(iter(lines.values())):
             _write_number(axes, point, write(point[1]), list(levels.values()))
         return _finished(axes, title, lines, levels, write, _spoken(title, lines, levels, write))
@@ -178,14 +178,14 @@ def _looks(lines: Mapping[str, Points], levels: Mapping[str, float]) -> list[dic
     return looks + [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
 
 
-def _scale_steps(axes: Axes, points: Points) -> None:
-    steps = sorted({number for number, _ in points})
+def _scale_evaluations(axes: Axes, points: Points) -> None:
+    costs = sorted({cost for cost, _ in points})
     axes.set_xscale("log")
-    axes.set_xticks(steps, [str(number) for number in steps])
+    axes.set_xticks(costs, list(map(mean_count, costs)))
     axes.xaxis.set_minor_locator(NullLocator())
-    margin = max(steps[-1] / steps[0], 2.0) ** 0.04
-    axes.set_xlim(steps[0] / margin, steps[-1] * margin)
-    axes.set_xlabel("solver steps, logarithmic", labelpad=6)
+    margin = max(costs[-1] / costs[0], 2.0) ** 0.04
+    axes.set_xlim(costs[0] / margin, costs[-1] * margin)
+    axes.set_xlabel("network evaluations, logarithmic", labelpad=6)
 
 
 def _finished(
@@ -227,11 +227,11 @@ def _spoken(
     write: Callable[[float], str],
 ) -> str:
     parts = [
-        f"{name}: {', '.join(f'{write(value)} at {steps}' for steps, value in points)}"
+        f"{name}: {', '.join(f'{write(value)} at {mean_count(cost)}' for cost, value in points)}"
         for name, points in lines.items()
     ]
     parts += [f"{name}: {write(value)}" for name, value in levels.items()]
-    return f"{title}, by solver steps. {'; '.join(parts)}."
+    return f"{title}, by network evaluations. {'; '.join(parts)}."
 
 
 def _column(

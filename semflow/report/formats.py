@@ -58,6 +58,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def mean_count(value: float | None) -> str:
+    """A mean of counts, to one decimal where it is no whole number; a dash where there is none."""
+    return NOTHING if value is None else f"{round(value, 1):,.10g}"
+
+
 def counted(value: int, noun: str) -> str:
     """A count with its noun: "1 step", "25 steps"."""
     return f"{count(value)}{_SPACE}{noun}" + ("" if value == 1 else "s")

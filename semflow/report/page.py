@@ -15,7 +15,7 @@ from semflow.core.labels import IGNORE_INDEX
 from semflow.core.pictures import NO_CLASS_COLOR, color_table
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
 from semflow.report import diagnosis, formats, runs
-from semflow.report.charts import Chart, class_bars, steps_chart
+from semflow.report.charts import Chart, class_bars, evaluations_chart
 from semflow.report.content import Content, ReportInputs, gather
 from semflow.report.formats import Color
 from semflow.report.runs import Figures, Run
@@ -23,6 +23,7 @@ from semflow.report.schema import ReportParams
 
 _FILTERS = (
     *(formats.percent, formats.with_percent, formats.counted, formats.count, formats.size),
+    *(formats.mean_count,),
     *(formats.described, formats.agreement, formats.data_uri, formats.yaml_text),
     *(formats.plain, formats.writer_for, runs.shown, runs.by_system),
 )
@@ -118,12 +119,12 @@ def _best_steps(metrics: Metrics) -> int | None:
 
 def _lines(
     measured: Sequence[Run[Figures]], value: Callable[[Figures], float | None]
-) -> dict[str, list[tuple[int, float]]]:
-    lines: dict[str, list[tuple[int, float]]] = {}
+) -> dict[str, list[tuple[float, float]]]:
+    lines: dict[str, list[tuple[float, float]]] = {}
     for run in measured:
         found = value(run.figures)
-        if found is not None and run.steps is not None:
-            lines.setdefault(run.line, []).append((run.steps, found))
+        if found is not None and run.figures.evaluations is not None:
+            lines.setdefault(run.line, []).append((run.figures.evaluations, found))
     return lines
 
 
@@ -135,7 +136,8 @@ def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]])
     found = {runs.shown(name): in_percent(each) for name, each in runs.baselines(metrics).items()}
     levels = {name: value for name, value in found.items() if value is not None}
     lines = _lines(segmented, in_percent)
-    return steps_chart("mIoU by number of steps, %", lines, levels, lambda value: f"{value:.1f}")
+    title = "mIoU by network evaluations, %"
+    return evaluations_chart(title, lines, levels, lambda value: f"{value:.1f}")
 
 
 def _fd_curve(
@@ -143,7 +145,8 @@ def _fd_curve(
 ) -> Chart:
     lines = _lines(synthesized, lambda figures: figures.fd_mobilenetv2)
     levels = {"Floor: real images": metrics.synthesis.floor_fd_mobilenetv2}
-    return steps_chart("FD-MobileNetV2 by number of steps", lines, levels, write, from_zero=True)
+    title = "FD-MobileNetV2 by network evaluations"
+    return evaluations_chart(title, lines, levels, write, from_zero=True)
 
 
 def _bars(content: Content, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:

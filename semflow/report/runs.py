@@ -25,6 +25,7 @@ NAMES = {
     "euler": "Euler",
     "heun": "Heun",
     "midpoint": "midpoint rule",
+    "dopri5": "Runge-Kutta 5(4)",
 }
 """Names as readers know them; what is not listed is shown under its own name."""
 REMARKS = {
@@ -44,7 +45,8 @@ class Run(Generic[Figures]):
     Args:
         system: Name as readers know it.
         sampler: Name as readers know it.
-        steps: Number of solver steps; None of a system that solves nothing.
+        steps: Number of solver steps; None of a solver that chooses them, and of a system that
+            solves nothing.
         figures: What was measured.
         is_default: Whether the page's checkpoint does this when it is not told otherwise.
     """
@@ -63,9 +65,11 @@ class Run(Generic[Figures]):
     @property
     def name(self) -> str:
         """What tells it from all other runs."""
-        if self.steps is None:
-            return self.line
-        return f"{self.line}, {counted(self.steps, 'step')}"
+        if self.steps is not None:
+            return f"{self.line}, {counted(self.steps, 'step')}"
+        if self.figures.tolerance is not None:
+            return f"{self.line}, tolerance {self.figures.tolerance:g}"
+        return self.line
 
     @property
     def head(self) -> str:

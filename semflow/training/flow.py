@@ -169,6 +169,8 @@ def new_pipeline(
         segment_steps=params.inference.segment_steps,
         synthesize_steps=params.inference.synthesize_steps,
         solver=params.inference.solver,
+        grid_power=params.inference.grid_power,
+        tolerance=params.inference.tolerance,
         formulation=formulation.name,
     )
 

@@ -43,6 +43,12 @@ class TrainParams(OptimiserParams, Block):
 class InferenceParams(Block):
     """What a checkpoint does when it is not told otherwise."""
 
-    solver: Literal["euler", "heun", "midpoint"]
+    solver: Literal["euler", "heun", "midpoint"] = Field(
+        description="of a fixed number of steps; dopri5, which chooses its own, where it is named"
+    )
+    grid_power: PositiveFloat = Field(
+        description="p of the solver's times t_i = (i / steps) ** p; above 1: denser at the image"
+    )
+    tolerance: PositiveFloat = Field(description="absolute and relative, of dopri5")
     segment_steps: Positive = Field(description="solver steps from image to mask")
     synthesize_steps: Positive = Field(description="solver steps from mask to image")

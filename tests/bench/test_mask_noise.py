@@ -19,6 +19,7 @@ def test_a_mode_is_set_and_only_the_default_steps_are_measured(project: Path) ->
     assert after.latents.mask_noise == "moments"
     assert after.evaluate.segmentation_steps == (before.inference.segment_steps,)
     assert after.evaluate.synthesis_steps == (before.inference.synthesize_steps,)
+    assert not after.evaluate.adaptive
     assert after.train == before.train
 
 

@@ -67,7 +67,11 @@ def metrics() -> Metrics:
         baselines={"unet": segmenting},
         systems={
             "semflow": System(
-                segmentation={"euler-2": segmenting}, synthesis={"euler-5": synthesizing}
+                segmentation={"euler-2": segmenting},
+                synthesis={
+                    "euler-5": synthesizing,
+                    "dopri5": synthesizing.model_copy(update={"evaluations": 43.1875}),
+                },
             ),
             "segmenter only": System(
                 segmentation={"heun-1": segmenting.model_copy(update={"miou": None})}, synthesis={}
@@ -84,7 +88,7 @@ def test_a_checkpoint_is_described_with_its_weights_checksums(
     lines = result.out.splitlines()
     assert lines[0] == f"{checkpoint}: SemFlowPipeline, 4 classes, 16x16 pixels"
     assert lines[1] == "  classes: water, left ear, right ear, land"
-    assert "euler, 1 steps to segment, 2 to synthesize, amplitude 40" in lines[2]
+    assert "euler, 1 steps to segment, 2 to synthesize, amplitude 40, grid power 1" in lines[2]
     for part in ("vae", "unet", "null_prompt"):
         weights = f"{part}/diffusion_pytorch_model.safetensors"
         assert f"  {weights}: sha256 {sha256_of(checkpoint / weights)}" in lines
@@ -156,6 +160,8 @@ def test_metrics_are_described_by_their_chief_numbers(
             "  round trip mIoU 0.3125 with 5 steps",
             "  segmenter only heun-1: mIoU none",
             "  semflow euler-2: mIoU 0.2500",
+            "  semflow dopri5: FD-MobileNetV2 1.5, round trip mIoU 0.3125, "
+            "43.2 network evaluations",
             "  semflow euler-5: FD-MobileNetV2 1.5, round trip mIoU 0.3125",
         ]
 

@@ -49,6 +49,18 @@ def test_segment_takes_steps_and_solver(
     assert not np.array_equal(expected, moving_pipeline.segment(picture)[0])
 
 
+def test_both_directions_take_the_adaptive_solver_without_a_number_of_steps(
+    semflow_command: Command, checkpoint: Path, inputs: Path, moving_pipeline: SemFlowPipeline
+) -> None:
+    options = ("--out", "o", "--solver", "dopri5")
+    assert semflow_command("segment", checkpoint, "a.png", *options).code == 0
+    [expected] = moving_pipeline.segment(Image.open(inputs / "a.png"), solver="dopri5")
+    assert np.array_equal(pixels(inputs / "o" / "a.png"), expected)
+    assert semflow_command("synthesize", checkpoint, "l.png", *options).code == 0
+    [made] = moving_pipeline.synthesize(pixels(inputs / "l.png"), solver="dopri5")
+    assert np.array_equal(pixels(inputs / "o" / "l.0.png"), np.asarray(made))
+
+
 def test_synthesize_writes_k_samples_of_every_label(
     semflow_command: Command, checkpoint: Path, inputs: Path, moving_pipeline: SemFlowPipeline
 ) -> None:
@@ -122,6 +134,8 @@ def test_an_unsound_input_is_one_line_and_exit_code_2_and_nothing_is_written(
         ("synthesize", ["wide_label.png"], "wide_label.png is 20x16, this model takes"),
         ("synthesize", ["l.png", "strange_id.png"], "strange_id.png: label id 9 is outside 0..3"),
         ("synthesize", ["l.png", "--solver", "rk4"], "unknown solver 'rk4'; known are"),
+        ("segment", ["a.png", "--solver", "dopri5", "--steps", "4"], "dopri5 chooses its own"),
+        ("synthesize", ["l.png", "--solver", "dopri5", "--steps", "4"], "dopri5 chooses its own"),
     ],
 )
 def test_what_a_checkpoint_cannot_take_is_exit_code_2_and_nothing_is_written(

@@ -110,6 +110,30 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
     assert first.miou_from_true == first.miou_from_own == found.segmentation.miou
 
 
+def test_the_adaptive_solver_has_a_row_of_its_own_both_ways(
+    moving_pipeline: SemFlowPipeline, pixels: Path, params: DatasetParams, tmp_path: Path
+) -> None:
+    settings = params.evaluate.model_copy(update={**SETTINGS, "adaptive": True})
+    evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
+    found = evaluate(evaluation, settings, tmp_path)
+    system = found.systems["semflow"]
+    assert list(system.segmentation) == ["euler-1", "euler-2", "euler-5", "dopri5"]
+    assert list(system.synthesis) == ["euler-1", "euler-2", "dopri5"]
+    assert list(found.segmentation.by_steps) == [1, 2, 5]
+    for ways in (system.segmentation, system.synthesis):
+        adaptive = ways["dopri5"]
+        assert adaptive.tolerance == moving_pipeline.config.tolerance
+        assert adaptive.evaluations is not None
+        assert adaptive.evaluations > 5
+        assert [ways[f"euler-{n}"].evaluations for n in (1, 2)] == [1, 2]
+    # All else is as without it.
+    settings = params.evaluate.model_copy(update={**SETTINGS, "adaptive": False})
+    without = evaluate(evaluation, settings, tmp_path)
+    assert without.synthesis == found.synthesis
+    assert without.segmentation == found.segmentation
+    assert list(without.systems["semflow"].synthesis) == ["euler-1", "euler-2"]
+
+
 def test_a_split_of_three_samples_is_refused_before_anything_is_loaded(
     dataset: TinyDataset, params: DatasetParams, workspace: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from support.evaluate_alone import Difference, RowMeans, simple_judges
 from support.tiny import ALONE
-from torch import Tensor
+from torch import Tensor, nn
 
 from semflow.evaluation.diversity import Diversity, synthesize
 from semflow.evaluation.intervals import Bootstrap
@@ -127,15 +127,52 @@ def test_every_number_of_steps_starts_from_the_same_latents(
     for images in samples.reference_images():
         measure.update_reference(images)
     made = measure.update(whole, encode_batch(moving_pipeline, whole, seed=4))
-    assert list(made) == [1, 2, 3]  # those asked for, and the checkpoint's own
-    assert torch.equal(made[2], synthesize(moving_pipeline, whole.label, range(5), seed=4))
-    found, others = measure.compute(EACH)
+    names = ["euler-1", "euler-2", "euler-3"]  # those asked for, and the checkpoint's own
+    assert list(made) == [*names, "perfect"]
+    assert torch.equal(made["euler-2"], synthesize(moving_pipeline, whole.label, range(5), seed=4))
+    synthesized = measure.compute(EACH)
+    found, others = synthesized.flow, synthesized.others
     # A system that shows the true images is at no distance from them.
     assert others["perfect"].st_lpips_to_truth == 0
     assert (found.samples, found.reference_samples, found.floor_samples) == (5, 4, (5, 4))
-    difference = (made[3].float() - whole.image.float()).abs().mean() / 127.5
+    difference = (made["euler-3"].float() - whole.image.float()).abs().mean() / 127.5
     assert found.by_steps[3].st_lpips_to_truth == pytest.approx(float(difference), rel=1e-5)
     assert found.roundtrip_miou == found.by_steps[2].roundtrip_miou_unet
+
+
+def test_the_adaptive_solver_is_measured_beside_the_steps_with_what_it_costs(
+    moving_pipeline: SemFlowPipeline, samples: EvaluatedSamples, params: DatasetParams
+) -> None:
+    settings = params.evaluate.model_copy(update={"synthesis_steps": (3,), "adaptive": True})
+    judges = simple_judges(moving_pipeline)
+    measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, {})
+    asked = 0
+
+    def count(_field: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal asked
+        asked += len(inputs[0])
+
+    solved, starts = [], []
+    for batch in samples.batches():
+        latents = encode_batch(moving_pipeline, batch, seed=0)
+        solved.append(measure.update(batch, latents)["dopri5"])
+        starts.append(latents.x_1)
+    for images in samples.reference_images():
+        measure.update_reference(images)
+    found = measure.compute(EACH)
+    assert list(found.by_sampler) == ["euler-2", "euler-3", "dopri5"]
+    assert list(found.flow.by_steps) == [2, 3]
+    costs = {key: (one.evaluations, one.tolerance) for key, one in found.by_sampler.items()}
+    assert costs["euler-2"] == (2, None)
+    assert costs["euler-3"] == (3, None)
+    watch = moving_pipeline.field.register_forward_pre_hook(count)
+    x_0 = moving_pipeline.to_image(torch.cat(starts), solver="dopri5")
+    watch.remove()
+    assert costs["dopri5"] == (asked / len(samples), moving_pipeline.config.tolerance)
+    assert asked > 3 * len(samples)
+    # Which batches the samples lay in is nothing to their syntheses, but for rounding in decoding.
+    difference = moving_pipeline.decode_pixels(x_0).int() - torch.cat(solved).int()
+    assert int(difference.abs().max()) <= 1
 
 
 def test_a_perceptual_distance_is_asked_for_the_features_of_each_image_once(

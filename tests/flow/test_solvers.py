@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from semflow.flow.solvers import SOLVERS, Step, euler_states, solve, uniform_grid
+from semflow.flow.solvers import (
+    DOPRI5,
+    SOLVERS,
+    Solver,
+    Step,
+    euler_states,
+    solve,
+    solve_dopri5,
+    time_grid,
+    uniform_grid,
+)
 
 FORWARD, BACKWARD = (0.0, 1.0), (1.0, 0.0)
 
@@ -100,6 +110,136 @@ def test_a_grid_of_n_steps_has_n_plus_one_even_times_and_exact_ends(
 def test_fewer_than_one_step_is_refused(steps: int) -> None:
     with pytest.raises(ValueError, match=f"must be at least 1, got {steps}"):
         uniform_grid(0.0, 1.0, steps)
+
+
+def test_a_power_of_two_squares_the_times_and_both_directions_visit_the_same_ones() -> None:
+    assert time_grid(*FORWARD, 4, 2.0) == [0, 0.0625, 0.25, 0.5625, 1]
+    assert time_grid(*BACKWARD, 4, 2.0) == [1, 0.5625, 0.25, 0.0625, 0]
+    assert time_grid(*FORWARD, 4, 0.5) == pytest.approx([0, 0.5, 0.5**0.5, 0.75**0.5, 1])
+
+
+@given(st.integers(1, 100), st.floats(0.2, 5))
+def test_a_grid_of_any_power_has_exact_ends_and_the_same_times_both_ways(
+    steps: int, power: float
+) -> None:
+    forward, backward = time_grid(*FORWARD, steps, power), time_grid(*BACKWARD, steps, power)
+    assert (forward[0], forward[-1]) == FORWARD
+    assert (backward[0], backward[-1]) == BACKWARD
+    assert backward[::-1] == pytest.approx(forward, abs=1e-12)
+    widths = [after - before for before, after in itertools.pairwise(forward)]
+    # Above 1 the steps grow from the image's end on, below 1 they shrink.
+    assert widths == pytest.approx(sorted(widths, reverse=power < 1), abs=1e-12)
+
+
+@pytest.mark.parametrize("way", [FORWARD, BACKWARD])
+def test_power_one_is_the_uniform_grid_bit_for_bit(way: tuple[float, float]) -> None:
+    for steps in range(1, 300):
+        assert time_grid(*way, steps, 1.0) == uniform_grid(*way, steps)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("way", [FORWARD, BACKWARD])
+def test_a_solver_with_steps_solves_on_its_grid(name: str, way: tuple[float, float]) -> None:
+    start = torch.linspace(-1, 1, 8).view(2, 1, 2, 2)
+    for power in (1.0, 2.0):
+        solver = Solver(name, 3, power, tolerance=1.0)
+        expected = solve(growth, start, time_grid(*way, 3, power), SOLVERS[name])
+        assert torch.equal(solver.solve(growth, start, *way), expected)
+    with pytest.raises(ValueError, match=f"{name} takes a number of steps, got none"):
+        Solver(name, None, 1.0, 1.0).solve(growth, start, *way)
+
+
+def spring(x: Tensor, t: float) -> Tensor:
+    """dx/dt = -4 x + 2 t: linear, with a closed form."""
+    return -4 * x + 2 * t
+
+
+def spring_end(x: Tensor, start: float, end: float) -> Tensor:
+    """t / 2 - 1 / 8 solves it, and what x is away from that decays at rate 4."""
+    return end / 2 - 1 / 8 + (x - start / 2 + 1 / 8) * math.exp(-4 * (end - start))
+
+
+class Counting:
+    """A velocity that notes the times and the numbers of samples that it is asked for."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.samples: set[int] = set()
+
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        self.times.append(t)
+        self.samples.add(len(x))
+        return spring(x, t)
+
+
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("way", [FORWARD, BACKWARD])
+def test_dopri5_meets_the_closed_form_of_a_linear_equation_within_its_tolerance(
+    tolerance: float, way: tuple[float, float]
+) -> None:
+    start = torch.linspace(-2, 2, 12, dtype=torch.float64).view(3, 1, 2, 2)
+    truth = spring_end(start, *way)
+    found = Solver(DOPRI5, None, 1.0, tolerance).solve(spring, start, *way)
+    # A step's error is at most the tolerance; solved backward, errors grow as differences do.
+    growth_of_errors = max(1.0, math.exp(-4 * (way[1] - way[0])))
+    assert float((found - truth).abs().max()) < 10 * tolerance * growth_of_errors
+    assert found.shape == start.shape
+
+
+def test_dopri5_takes_fewer_evaluations_and_errs_more_with_a_looser_tolerance() -> None:
+    start = torch.ones(1, 1, 2, 2, dtype=torch.float64)
+    costs, errors = [], []
+    for tolerance in (1e-2, 1e-4, 1e-6, 1e-8):
+        velocity = Counting()
+        found = solve_dopri5(velocity, start, *FORWARD, tolerance)
+        costs.append(len(velocity.times))
+        errors.append(float((found - spring_end(start, *FORWARD)).abs().max()))
+    assert 0 < costs[0] < costs[1] < costs[2] < costs[3] < 400
+    assert errors[0] > errors[1] > errors[2] > errors[3]
+
+
+@pytest.mark.parametrize("way", [FORWARD, BACKWARD])
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_dopri5_asks_for_no_time_outside_the_flow(way: tuple[float, float], scale: float) -> None:
+    # Where velocities are small beside x, the library's first trial step is a long one.
+    velocity = Counting()
+    start = torch.full((1, 1, 2, 2), 3.0)
+    solve_dopri5(lambda x, t: scale * velocity(x, t), start, *way, 1e-5)
+    assert velocity.times[0] == way[0]
+    assert velocity.times[-1] == pytest.approx(way[1])
+    assert all(0 <= t <= 1 for t in velocity.times)
+
+
+@pytest.mark.parametrize("way", [FORWARD, BACKWARD])
+def test_dopri5_gives_a_sample_the_same_bytes_and_evaluations_in_any_batch(
+    way: tuple[float, float],
+) -> None:
+    # Samples of different sizes would force each other's steps.
+    start = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    start *= torch.tensor([1e-3, 1.0, 30.0, 1e3])[:, None, None, None]
+    together = Counting()
+    whole = solve_dopri5(together, start, *way, 1e-4)
+    assert together.samples == {1}
+    alone = Counting()
+    for order in ([3, 1], [0, 2]):
+        found = solve_dopri5(alone, start[order], *way, 1e-4)
+        assert torch.equal(found, whole[order])
+    assert sorted(alone.times) == sorted(together.times)
+
+
+def test_dopri5_keeps_the_precision_of_the_network_and_leaves_its_input() -> None:
+    start = torch.ones(2, 1, 2, 2)
+    types = set()
+
+    def velocity(x: Tensor, t: float) -> Tensor:
+        types.add(x.dtype)
+        return spring(x, t)
+
+    found = solve_dopri5(velocity, start, *FORWARD, 1e-6)
+    assert found.dtype == torch.float32
+    assert types == {torch.float32}
+    torch.testing.assert_close(found, spring_end(start, *FORWARD), atol=1e-5, rtol=0)
+    assert torch.equal(start, torch.ones(2, 1, 2, 2))
 
 
 @pytest.mark.parametrize(("name", "calls_a_step"), [("euler", 1), ("midpoint", 2), ("heun", 2)])

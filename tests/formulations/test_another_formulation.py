@@ -22,6 +22,7 @@ from torch import Tensor
 from semflow import pipeline
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
+from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Network
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
@@ -64,14 +65,14 @@ class Ends:
         return output.chunk(2, dim=1)[1]
 
     def to_mask(
-        self, network: Network, x_0: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
-        return network(self._with_nothing(x_0), self._time(0.0, sampler)).chunk(2, dim=1)[1]
+        return network(self._with_nothing(x_0), self._time(0.0, solver.name)).chunk(2, dim=1)[1]
 
     def to_image(
-        self, network: Network, x_1: Tensor, sampler: str, num_steps: int, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
     ) -> Tensor:
-        return network(self._with_nothing(x_1), self._time(1.0, sampler)).chunk(2, dim=1)[0]
+        return network(self._with_nothing(x_1), self._time(1.0, solver.name)).chunk(2, dim=1)[0]
 
     def _with_nothing(self, x: Tensor) -> Tensor:
         return torch.cat([x, torch.zeros_like(x)], dim=1)

@@ -9,6 +9,7 @@ import torch
 from support.tiny import tiny_params
 from torch import Tensor
 
+from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Formulation
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
@@ -102,10 +103,10 @@ def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
 def test_every_sampler_goes_both_ways_between_latents(formulation: Formulation) -> None:
     network = Network(formulation)
     for sampler in formulation.samplers:
-        for steps in (1, 3):
+        for solver in (Solver(sampler, 1, 1.0, 1e-3), Solver(sampler, 3, 2.0, 1e-3)):
             noise = start_noise(formulation)
-            mask = formulation.to_mask(network, X_0, sampler, steps, noise)
-            image = formulation.to_image(network, X_1, sampler, steps, noise)
+            mask = formulation.to_mask(network, X_0, solver, noise)
+            image = formulation.to_image(network, X_1, solver, noise)
             assert mask.shape == image.shape == X_0.shape
             assert mask.isfinite().all()
             assert image.isfinite().all()
@@ -116,12 +117,13 @@ def test_every_sampler_goes_both_ways_between_latents(formulation: Formulation) 
 def test_solving_follows_from_its_arguments_sample_by_sample(formulation: Formulation) -> None:
     network = Network(formulation)
     for sampler in formulation.samplers:
+        solver = Solver(sampler, 3, 1.0, 1e-3)
         for solve, start in ((formulation.to_mask, X_0), (formulation.to_image, X_1)):
             torch.manual_seed(0)
-            whole = solve(network, start, sampler, 3, start_noise(formulation))
+            whole = solve(network, start, solver, start_noise(formulation))
             torch.manual_seed(1)
             part = slice(2, 3)
-            single = solve(network, start[part], sampler, 3, start_noise(formulation, part))
+            single = solve(network, start[part], solver, start_noise(formulation, part))
             torch.testing.assert_close(single, whole[part])
 
 

@@ -10,7 +10,7 @@ from support.tiny import tiny_params
 from torch import Tensor
 
 from semflow.flow.paths import draw_t, path_sample
-from semflow.flow.solvers import SOLVERS, solve
+from semflow.flow.solvers import DOPRI5, SOLVERS, Solver, solve, solve_dopri5, time_grid
 from semflow.formulations.semflow import SemFlow
 
 FLOW = tiny_params().flow
@@ -29,7 +29,7 @@ def field(x: Tensor, t: float) -> Tensor:
 
 def test_its_network_takes_and_gives_latents() -> None:
     assert SemFlow().in_channels(4) == SemFlow().out_channels(4) == 4
-    assert SemFlow.samplers == tuple(SOLVERS)
+    assert SemFlow.samplers == (*SOLVERS, DOPRI5)
     assert not SemFlow.draws_noise
     assert not SemFlow.segments_from_noise
 
@@ -83,18 +83,26 @@ def test_the_exact_velocity_leads_to_the_mask_from_everywhere() -> None:
 def test_both_directions_solve_the_field_on_uniform_grids(sampler: str, steps: int) -> None:
     x, _ = pair(0)
     grid = [step / steps for step in range(steps + 1)]
-    forward = SemFlow().to_mask(field, x, sampler, steps, None)
+    solver = Solver(sampler, steps, 1.0, 1e-5)
+    forward = SemFlow().to_mask(field, x, solver, None)
     assert torch.equal(forward, solve(field, x, grid, SOLVERS[sampler]))
-    backward = SemFlow().to_image(field, x, sampler, steps, None)
+    backward = SemFlow().to_image(field, x, solver, None)
     expected = solve(field, x, grid[::-1], SOLVERS[sampler])
     torch.testing.assert_close(backward, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_both_directions_take_the_power_of_the_grid_and_the_tolerance() -> None:
+    x, _ = pair(0)
+    solver = Solver("euler", 3, 2.0, 1e-5)
+    expected = solve(field, x, time_grid(1.0, 0.0, 3, 2.0), SOLVERS["euler"])
+    assert torch.equal(SemFlow().to_image(field, x, solver, None), expected)
+    solver = Solver(DOPRI5, None, 1.0, 1e-3)
+    expected = solve_dopri5(field, x, 0.0, 1.0, 1e-3)
+    assert torch.equal(SemFlow().to_mask(field, x, solver, None), expected)
+
+
 def test_one_euler_step_by_hand() -> None:
     x = torch.full((1, 1, 1, 1), 0.25)
-    assert SemFlow().to_mask(field, x, "euler", 1, None).item() == pytest.approx(
-        0.25 + math.sin(0.25)
-    )
-    assert SemFlow().to_image(field, x, "euler", 1, None).item() == pytest.approx(
-        0.25 - math.sin(2.25)
-    )
+    solver = Solver("euler", 1, 1.0, 1e-5)
+    assert SemFlow().to_mask(field, x, solver, None).item() == pytest.approx(0.25 + math.sin(0.25))
+    assert SemFlow().to_image(field, x, solver, None).item() == pytest.approx(0.25 - math.sin(2.25))

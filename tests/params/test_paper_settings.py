@@ -62,5 +62,10 @@ def test_the_networks_are_stable_diffusion_1_5s_at_one_pinned_revision(name: str
 @pytest.mark.parametrize("name", [row[0] for row in PAPER])
 def test_both_directions_take_25_euler_steps(name: str) -> None:
     inference = PARAMS.dataset(name).inference
-    assert inference.solver == "euler"
+    assert (inference.solver, inference.grid_power) == ("euler", 1)
     assert (inference.segment_steps, inference.synthesize_steps) == (25, 25)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in PAPER])
+def test_rk45_is_measured_beside_euler_as_in_figure_10(name: str) -> None:
+    assert PARAMS.dataset(name).evaluate.adaptive

@@ -29,21 +29,26 @@ SEGMENT_STEPS = (1, 2, 25)
 SYNTHESIZE_STEPS = (1, 5)
 
 
-def segmenting(start: float) -> SegmentationFigures:
+def segmenting(start: float, evaluations: float | None = None) -> SegmentationFigures:
     """Scores that differ from those of any other start a thousandth or more away."""
     ious: list[float | None] = [start + 0.1 * i for i in range(1, 5)]
     return SegmentationFigures(
-        miou=start, miou_without_background=None, pixel_accuracy=start + 0.55, iou_per_class=ious
+        miou=start,
+        miou_without_background=None,
+        pixel_accuracy=start + 0.55,
+        iou_per_class=ious,
+        evaluations=evaluations,
     )
 
 
-def synthesizing(start: float) -> SynthesisFigures:
+def synthesizing(start: float, evaluations: float) -> SynthesisFigures:
     return SynthesisFigures(
         fd_mobilenetv2=100 * start,
         kd_mobilenetv2=start / 10,
         st_lpips_to_truth=start + 0.031,
         roundtrip_miou_unet=start + 0.052,
         roundtrip_miou_semflow=start + 0.073,
+        evaluations=evaluations,
     )
 
 
@@ -62,8 +67,12 @@ def made_up_diagnosis() -> Diagnosis:
 
 
 def made_up_metrics() -> Metrics:
-    by_steps = {steps: segmenting(0.211 + 0.007 * i) for i, steps in enumerate(SEGMENT_STEPS)}
-    made = {steps: synthesizing(0.419 - 0.109 * i) for i, steps in enumerate(SYNTHESIZE_STEPS)}
+    by_steps = {
+        steps: segmenting(0.211 + 0.007 * i, steps) for i, steps in enumerate(SEGMENT_STEPS)
+    }
+    made = {
+        steps: synthesizing(0.419 - 0.109 * i, steps) for i, steps in enumerate(SYNTHESIZE_STEPS)
+    }
     return Metrics(
         split="test",
         groups=4,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semflow.report.charts import Axis, Chart, class_bars, linear_chart, steps_chart
+from semflow.report.charts import Axis, Chart, class_bars, evaluations_chart, linear_chart
 from semflow.report.formats import Color
 from tools.closure import ROOT, imports_of
 
@@ -27,7 +27,9 @@ IOUS: dict[str, list[float | None]] = {
 
 def curve(from_zero: bool = False) -> Chart:
     lines = {"flow": [(1, 52.0), (2, 47.0), (25, 28.0)], "peer": [(1, 40.0), (5, 30.0)]}
-    return steps_chart("mIoU", lines, {"U-Net": 55.0}, lambda value: f"{value:.1f}", from_zero)
+    return evaluations_chart(
+        "mIoU", lines, {"U-Net": 55.0}, lambda value: f"{value:.1f}", from_zero
+    )
 
 
 def bars() -> Chart:
@@ -58,7 +60,7 @@ def test_only_the_first_line_has_its_numbers_beside_its_points() -> None:
     assert [texts(group) for group in numbers] == [["52.0"], ["47.0"], ["28.0"]]
 
 
-def test_the_axis_of_steps_names_every_number_measured() -> None:
+def test_the_axis_names_every_number_of_evaluations() -> None:
     (drawing,) = drawn(curve())
     assert texts(drawing)[:4] == ["1", "2", "5", "25"]
 
@@ -74,7 +76,7 @@ def test_a_curve_says_all_its_numbers_in_words() -> None:
     (drawing,) = drawn(curve())
     assert drawing.get("role") == "img"
     assert drawing.get("aria-label") == (
-        "mIoU, by solver steps. flow: 52.0 at 1, 47.0 at 2, 28.0 at 25; peer: 40.0 at 1, "
+        "mIoU, by network evaluations. flow: 52.0 at 1, 47.0 at 2, 28.0 at 25; peer: 40.0 at 1, "
         "30.0 at 5; U-Net: 55.0."
     )
 
@@ -87,8 +89,15 @@ def test_a_legend_names_lines_and_levels_with_marks_of_their_own() -> None:
         assert ElementTree.fromstring(mark).get("aria-hidden") == "true"
 
 
+def test_a_mean_number_of_evaluations_is_written_with_one_decimal() -> None:
+    lines = {"flow": [(1.0, 52.0), (25.0, 28.0)], "adaptive": [(43.1875, 30.0)]}
+    (drawing,) = drawn(evaluations_chart("mIoU", lines, {}, str))
+    assert texts(drawing)[:3] == ["1", "25", "43.2"]
+    assert "adaptive: 30.0 at 43.2." in drawing.attrib["aria-label"]
+
+
 def test_one_number_of_steps_and_one_value_are_enough() -> None:
-    chart = steps_chart("title", {"flow": [(4, 0.0)]}, {}, str)
+    chart = evaluations_chart("title", {"flow": [(4, 0.0)]}, {}, str)
     assert "4" in texts(drawn(chart)[0])
 
 
@@ -96,7 +105,7 @@ def test_one_number_of_steps_and_one_value_are_enough() -> None:
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
 def test_every_value_lies_inside_the_drawing(low: float, span: float) -> None:
     lines = {"flow": [(1, low), (10, low + span)]}
-    (drawing,) = drawn(steps_chart("title", lines, {"level": low + span / 2}, str))
+    (drawing,) = drawn(evaluations_chart("title", lines, {"level": low + span / 2}, str))
     _, _, width, height = map(float, drawing.attrib["viewBox"].split())
     for mark in [*drawing.iter("use"), *drawing.iter("text")]:
         assert 0 <= float(mark.attrib["x"]) <= width

@@ -60,11 +60,11 @@ def test_counts_and_resolution_of_the_evaluation_are_stated(content: Content) ->
 
 def test_each_row_of_the_segmentation_table_holds_its_own_scores(content: Content) -> None:
     table = Reader(render_page(content)).table("Segmentation of")
-    assert table.row(f"SemFlow, Euler, 1{SPACE}") == ["21.1", "76.1"]
-    assert table.row("SemFlow, Euler, 25") == ["22.5", "77.5"]
-    assert table.row("U-Net") == ["33.3", "88.3"]
-    assert table.row("Colour classifier") == ["13.1", "68.1"]
-    assert table.row("Oracle") == ["97.3", "99.1"]
+    assert table.row(f"SemFlow, Euler, 1{SPACE}") == ["21.1", "76.1", "1"]
+    assert table.row("SemFlow, Euler, 25") == ["22.5", "77.5", "25"]
+    assert table.row("U-Net") == ["33.3", "88.3", NOTHING]
+    assert table.row("Colour classifier") == ["13.1", "68.1", NOTHING]
+    assert table.row("Oracle") == ["97.3", "99.1", NOTHING]
 
 
 def test_each_column_of_the_class_table_is_of_its_own_segmenter(content: Content) -> None:
@@ -90,8 +90,8 @@ def test_bars_are_of_the_default_steps_and_both_baselines(content: Content) -> N
 
 def test_each_row_of_the_synthesis_table_holds_its_own_scores(content: Content) -> None:
     table = Reader(render_page(content)).table("Synthesis from")
-    assert table.row("SemFlow, Euler, 1") == ["41.90", "0.04190", "0.4500", "47.1", "49.2"]
-    assert table.row("SemFlow, Euler, 5") == ["31.00", "0.03100", "0.3410", "36.2", "38.3"]
+    assert table.row("SemFlow, Euler, 1") == ["41.90", "0.04190", "0.4500", "47.1", "49.2", "1"]
+    assert table.row("SemFlow, Euler, 5") == ["31.00", "0.03100", "0.3410", "36.2", "38.3", "5"]
 
 
 def test_figures_have_their_intervals_beside_them_and_say_what_was_drawn_anew(
@@ -111,14 +111,16 @@ def test_figures_have_their_intervals_beside_them_and_say_what_was_drawn_anew(
         render_page(replace(content, metrics=content.metrics.model_copy(update=changes)))
     )
     row = reader.table("Segmentation of").row("SemFlow, Euler, 2")
-    assert row == ["21.8 [18.7, 25.1]", "76.8 [60.0, 90.0]"]
+    assert row == ["21.8 [18.7, 25.1]", "76.8 [60.0, 90.0]", "2"]
     row = reader.table("Synthesis from").row("SemFlow, Euler, 5")
-    assert row == ["31.00 [28.00, 36.50]", "0.03100", "0.3410", "36.2 [30.0, 40.0]", "38.3"]
+    assert row == ["31.00 [28.00, 36.50]", "0.03100", "0.3410", "36.2 [30.0, 40.0]", "38.3", "5"]
     assert f"4{SPACE}groups of tested images (blocks of longitude)" in reader.text
 
 
 def test_the_painter_has_a_row_without_steps_and_no_place_in_a_chart(content: Content) -> None:
-    made = content.metrics.synthesis.by_steps[5].model_copy(update={"fd_mobilenetv2": 98.7})
+    made = content.metrics.synthesis.by_steps[5].model_copy(
+        update={"fd_mobilenetv2": 98.7, "evaluations": None}
+    )
     painter = System(segmentation={}, synthesis={"mean": made})
     systems = {**content.metrics.systems, "painter": painter}
     page = render_page(
@@ -132,7 +134,7 @@ def test_the_painter_has_a_row_without_steps_and_no_place_in_a_chart(content: Co
 def test_the_floor_has_a_row_of_real_images(content: Content) -> None:
     floor = Reader(render_page(content)).table("Synthesis from").row("Floor")
     assert [as_number(cell) for cell in floor[:2]] == [7.77, -0.0012]
-    assert floor[2:] == [NOTHING, "33.3", "21.8"]
+    assert floor[2:] == [NOTHING, "33.3", "21.8", NOTHING]
 
 
 def test_default_steps_are_marked_in_both_tables(content: Content) -> None:
@@ -162,8 +164,12 @@ def test_a_parameter_that_is_missing_is_named(content: Content) -> None:
 def test_further_systems_and_samplers_have_rows_columns_and_lines_of_their_own(
     content: Content,
 ) -> None:
-    figures = content.metrics.segmentation.by_steps[2].model_copy(update={"miou": 0.4321})
-    made = content.metrics.synthesis.by_steps[5].model_copy(update={"fd_mobilenetv2": 12.34})
+    figures = content.metrics.segmentation.by_steps[2].model_copy(
+        update={"miou": 0.4321, "evaluations": 3}
+    )
+    made = content.metrics.synthesis.by_steps[5].model_copy(
+        update={"fd_mobilenetv2": 12.34, "evaluations": 10}
+    )
     own = content.metrics.systems["semflow"]
     systems = {
         "bbdm": System(segmentation={}, synthesis={"sde-10": made}),
@@ -181,8 +187,26 @@ def test_further_systems_and_samplers_have_rows_columns_and_lines_of_their_own(
     assert f"DSM, Euler, 3{SPACE}steps" in reader.table("IoU by class").columns
     assert reader.table("Synthesis from").row("BBDM, sde, 10")[0] == "12.34"
     spoken = [tag["aria-label"] or "" for name, tag in reader.tags if "aria-label" in tag]
-    assert any("by solver steps" in words and "DSM, Euler: 43.2 at 3" in words for words in spoken)
+    assert any(
+        "by network evaluations" in words and "DSM, Euler: 43.2 at 3" in words for words in spoken
+    )
     assert any("BBDM, sde: 12.34 at 10" in words for words in spoken)
+
+
+def test_the_adaptive_solver_stands_beside_the_steps_by_what_it_costs(content: Content) -> None:
+    figures = content.metrics.segmentation.by_steps[2]
+    own = content.metrics.systems["semflow"]
+    adaptive = {"miou": 0.4321, "evaluations": 43.1875, "tolerance": 1e-5}
+    segmentation = {**own.segmentation, "dopri5": figures.model_copy(update=adaptive)}
+    systems = {"semflow": own.model_copy(update={"segmentation": segmentation})}
+    metrics = content.metrics.model_copy(update={"systems": systems})
+    reader = Reader(render_page(replace(content, metrics=metrics)))
+    table = reader.table("Segmentation of")
+    assert table.columns[-1].startswith("Network evaluations")
+    assert table.row("SemFlow, Runge-Kutta 5(4), tolerance 1e-05")[0] == "43.2"
+    assert table.row("SemFlow, Runge-Kutta 5(4), tolerance 1e-05")[-1] == "43.2"
+    spoken = [tag["aria-label"] or "" for name, tag in reader.tags if "aria-label" in tag]
+    assert any("SemFlow, Runge-Kutta 5(4): 43.2 at 43.2" in words for words in spoken)
 
 
 def test_distances_by_a_preset_have_a_table_where_they_were_measured(
@@ -310,8 +334,8 @@ def test_what_could_not_be_measured_is_a_dash_and_no_mark(content: Content) -> N
         }
     )
     reader = Reader(render_page(replace(content, metrics=unmeasured)))
-    assert reader.table("Segmentation of").row("U-Net") == [NOTHING, NOTHING]
-    assert not any("mIoU by number" in (tag.get("aria-label") or "") for _, tag in reader.tags)
+    assert reader.table("Segmentation of").row("U-Net") == [NOTHING, NOTHING, NOTHING]
+    assert not any("mIoU by network" in (tag.get("aria-label") or "") for _, tag in reader.tags)
     assert "Not in any tested label: water, forest & bush, <ice>, barren." in reader.text
 
 
@@ -319,7 +343,7 @@ def test_an_unknown_baseline_is_shown_under_its_own_name(content: Content) -> No
     baselines = {**content.metrics.baselines, "linear_probe": content.metrics.baselines["unet"]}
     metrics = content.metrics.model_copy(update={"baselines": baselines})
     reader = Reader(render_page(replace(content, metrics=metrics)))
-    assert reader.table("Segmentation of").row("linear probe") == ["33.3", "88.3"]
+    assert reader.table("Segmentation of").row("linear probe") == ["33.3", "88.3", NOTHING]
 
 
 def test_one_number_of_steps_is_enough_for_a_page(content: Content) -> None:

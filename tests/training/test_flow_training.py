@@ -64,6 +64,8 @@ def test_the_stage_leaves_a_checkpoint_that_works_and_the_same_bytes_twice(
     assert pipeline.config.class_names == list(CLASSES.names)
     assert pipeline.config.image_size == [SIZE, SIZE]
     assert pipeline.config.formulation == params.flow.formulation
+    assert pipeline.config.grid_power == params.inference.grid_power
+    assert pipeline.config.tolerance == params.inference.tolerance
     assert pipeline.noise == Noise(params.noise.amplitude, params.noise.cell, params.noise.share)
     [label] = pipeline.segment(Image.new("RGB", (SIZE, SIZE)))
     assert label.shape == (SIZE, SIZE)
