@@ -212,7 +212,9 @@ class SemFlowPipeline(DiffusionPipeline):
         trained = self.config.amplitude
         beta = trained if amplitude is None else amplitude
         x_1 = encode(self.vae, perturb(pseudo_mask, noise.pixels, beta))
-        return x_1 if noise.latents is None else x_1 + noise.latents * (beta / trained)
+        if noise.latents is None:
+            return x_1
+        return x_1 + noise.latents * (beta / trained if trained else 1.0)
 
     @torch.no_grad()
     def to_mask(

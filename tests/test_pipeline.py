@@ -14,7 +14,7 @@ from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
 from semflow.flow.solvers import DOPRI5, SOLVERS, solve, solve_dopri5, time_grid
 from semflow.pipeline import SemFlowPipeline, load_pipeline
-from semflow.pseudo_masks.noise import draw_noise
+from semflow.pseudo_masks.noise import MaskNoise, draw_noise
 
 
 def pictures(count: int) -> list[Image.Image]:
@@ -121,10 +121,10 @@ def test_a_batch_of_three_equals_three_single_images(moving_pipeline: SemFlowPip
     assert all(np.array_equal(a, b) for a, b in zip(together, alone, strict=True))
 
     labels = torch.from_numpy(np.stack([random_label(seed) for seed in range(3)]))
-    noise = moving_pipeline.draw_noise(range(3), 0)
+    noise = moving_pipeline.draw_noise(range(3), 0).pixels
 
     def synthesized(part: slice) -> torch.Tensor:
-        x_1 = moving_pipeline.encode_label(labels[part], noise[part])
+        x_1 = moving_pipeline.encode_label(labels[part], MaskNoise(noise[part], None))
         return moving_pipeline.decode_pixels(moving_pipeline.to_image(x_1)).int()
 
     batch = synthesized(slice(0, 3))
@@ -137,7 +137,8 @@ def test_noise_is_that_of_the_training_unless_another_amplitude_is_given(
 ) -> None:
     label = torch.from_numpy(random_label(0)[None])
     noise = still_pipeline.draw_noise([3], 7)
-    assert torch.equal(noise, draw_noise([3], (SIZE, SIZE), 7, still_pipeline.noise))
+    assert torch.equal(noise.pixels, draw_noise([3], (SIZE, SIZE), 7, still_pipeline.noise))
+    assert noise.latents is None
     plain, default, named, double = (
         still_pipeline.encode_label(label, *arguments)
         for arguments in ((None,), (noise,), (noise, NOISE.amplitude), (noise, 2 * NOISE.amplitude))

@@ -20,7 +20,7 @@ class OwnStatesParams(Block):
     """Draws between the ends that start from where the flow itself gets, and lead to the mask."""
 
     share: Fraction = Field(description="of the draws between the ends")
-    max_steps: Positive = Field(description="Euler steps to get there: 1 .. max_steps, each as often")
+    max_steps: Positive = Field(description="Euler steps there: 1 .. max_steps, each as often")
 
 
 class FlowParams(Block):
@@ -69,6 +69,7 @@ class FlowParams(Block):
         """The expected share of draws at which the anchor loss is asked."""
         between = 1 - self.probability_at_image - self.probability_at_mask
         own = 0.0 if self.own_states is None else self.own_states.share * between
-        return self.probability_at_image + {"image": 0.0, "own": own, "all": between}[
-            self.anchor_states
-        ]
+        return (
+            self.probability_at_image
+            + {"image": 0.0, "own": own, "all": between}[self.anchor_states]
+        )

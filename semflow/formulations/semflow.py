@@ -35,7 +35,7 @@ class SemFlow:
     def draw(
         self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
     ) -> Draw:
-        """x_t on the straight path, target its velocity (Eq. 9, 10); or x_t of the network's own."""
+        """x_t on the straight path, target its velocity (Eq. 9, 10); or an own state."""
         t = draw_t(
             randoms.uniform, params.probability_at_image, params.probability_at_mask, params.t_power
         )

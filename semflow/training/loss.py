@@ -101,9 +101,7 @@ def channel_weights(ends: Ends | None, params: FlowParams) -> Tensor | float:
     if ends is None or params.preconditioning is None:
         return 1.0
     deviation = ends.deviation.square().sum(dim=0).sqrt()[:, None, None]
-    return (deviation / deviation.square().mean().sqrt()) ** (
-        1 - params.preconditioning.loss_power
-    )
+    return (deviation / deviation.square().mean().sqrt()) ** (1 - params.preconditioning.loss_power)
 
 
 def _anchor_terms(

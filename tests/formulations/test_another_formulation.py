@@ -23,7 +23,7 @@ from semflow import pipeline
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
 from semflow.flow.solvers import Solver
-from semflow.formulations.protocol import Draw, Network
+from semflow.formulations.protocol import Draw, Learner, Network, Randoms
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
 from semflow.mask_latents.encode_masks import encode_masks
@@ -43,7 +43,6 @@ class Ends:
 
     name = "ends"
     samplers = ("at_once", "halfway")
-    draws_noise = True
     segments_from_noise = False
 
     def in_channels(self, latent_channels: int) -> int:
@@ -52,14 +51,18 @@ class Ends:
     def out_channels(self, latent_channels: int) -> int:
         return 2 * latent_channels
 
+    def draws_noise(self, params: FlowParams) -> bool:
+        return True
+
     def draw(
-        self, x_0: Tensor, x_1: Tensor, noise: Tensor | None, uniform: Tensor, params: FlowParams
+        self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
     ) -> Draw:
-        assert noise is not None
-        t = (uniform >= 0.5).float()
+        assert randoms.noise is not None
+        t = (randoms.uniform >= 0.5).float()
         known = torch.where(t[:, None, None, None] == 0, x_0, x_1)
         weight = torch.full_like(t, 2.0)
-        return Draw(torch.cat([known, noise], dim=1), t, torch.cat([x_0, x_1], dim=1), weight)
+        x_t, target = torch.cat([known, randoms.noise], dim=1), torch.cat([x_0, x_1], dim=1)
+        return Draw(x_t, t, target, weight, unit_t=t, own=torch.zeros_like(t).bool())
 
     def mask_estimate(self, draw: Draw, output: Tensor) -> Tensor:
         return output.chunk(2, dim=1)[1]

@@ -10,7 +10,7 @@ from support.tiny import tiny_params
 from torch import Tensor
 
 from semflow.flow.solvers import Solver
-from semflow.formulations.protocol import Draw, Formulation
+from semflow.formulations.protocol import Draw, Formulation, Randoms
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
 
@@ -29,8 +29,9 @@ UNIFORM = torch.tensor([0.0, 0.3, 0.5, 0.6, 0.8, 0.99])
 
 
 def draw_of(formulation: Formulation, items: slice = slice(None)) -> Draw:
-    noise = NOISE[items] if formulation.draws_noise else None
-    return formulation.draw(X_0[items], X_1[items], noise, UNIFORM[items], FLOW)
+    noise = NOISE[items] if formulation.draws_noise(FLOW) else None
+    randoms = Randoms(UNIFORM[items], noise)
+    return formulation.draw(lambda x, _t: x, X_0[items], X_1[items], randoms, FLOW)
 
 
 def start_noise(formulation: Formulation, items: slice = slice(None)) -> Tensor | None:

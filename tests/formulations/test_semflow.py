@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semflow.flow.paths import draw_t, path_sample
 from semflow.flow.solvers import DOPRI5, SOLVERS, Solver, solve, solve_dopri5, time_grid
+from semflow.formulations.protocol import Randoms
 from semflow.formulations.semflow import SemFlow
 
 FLOW = tiny_params().flow
@@ -22,6 +23,11 @@ def pair(seed: int) -> tuple[Tensor, Tensor]:
     return x_0, x_1
 
 
+def never(_x: Tensor, _t: Tensor) -> Tensor:
+    """A network that a draw on the path does not ask."""
+    raise AssertionError
+
+
 def field(x: Tensor, t: float) -> Tensor:
     """Some velocity that depends on x and t."""
     return (x + 2 * t).sin()
@@ -30,7 +36,7 @@ def field(x: Tensor, t: float) -> Tensor:
 def test_its_network_takes_and_gives_latents() -> None:
     assert SemFlow().in_channels(4) == SemFlow().out_channels(4) == 4
     assert SemFlow.samplers == (*SOLVERS, DOPRI5)
-    assert not SemFlow.draws_noise
+    assert not SemFlow().draws_noise(FLOW)
     assert not SemFlow.segments_from_noise
 
 
@@ -39,7 +45,7 @@ def test_a_draw_is_a_point_on_the_path_and_weighs_one(seed: int) -> None:
     x_0, x_1 = pair(seed)
     # With shares of 0.4 at the image and 0.15 at the mask: two at the ends, three between.
     uniform = torch.tensor([0.0, 0.41, 0.5, 0.8, 0.99])
-    draw = SemFlow().draw(x_0, x_1, None, uniform, FLOW)
+    draw = SemFlow().draw(never, x_0, x_1, Randoms(uniform), FLOW)
     path = path_sample(x_0, x_1, draw_t(uniform, 0.4, 0.15))
     assert torch.equal(draw.t, path.t)
     assert torch.equal(draw.x_t, path.x_t)
@@ -53,7 +59,7 @@ def test_a_draw_is_a_point_on_the_path_and_weighs_one(seed: int) -> None:
 @given(st.integers(0, 2**31))
 def test_the_estimate_of_the_mask_follows_the_velocity_to_the_end(seed: int) -> None:
     x_0, x_1 = pair(seed)
-    draw = SemFlow().draw(x_0, x_1, None, torch.linspace(0, 0.99, 5), FLOW)
+    draw = SemFlow().draw(never, x_0, x_1, Randoms(torch.linspace(0, 0.99, 5)), FLOW)
     torch.testing.assert_close(SemFlow().mask_estimate(draw, draw.target), x_1)
     output = torch.randn_like(x_0)
     expected = torch.stack([draw.x_t[n] + (1 - float(draw.t[n])) * output[n] for n in range(5)])

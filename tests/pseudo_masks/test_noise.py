@@ -14,9 +14,13 @@ from semflow.pseudo_masks.noise import Noise, draw_noise, largest_amplitude, per
 from semflow.pseudo_masks.palette import Palette, base_k_anchors, make_palette
 from semflow.pseudo_masks.schema import BaseKPalette, NoiseParams, SpreadPalette
 
-FINE = Noise(amplitude=6.0, cell=1, share=0.0)
+FINE = Noise(amplitude=6.0)
 seeds = st.integers(0, 2**62)
-noises = st.builds(Noise, st.just(6.0), st.integers(1, 9), st.floats(0, 1))
+noises = st.builds(
+    lambda cell, share: Noise(6.0, (1, cell), (1 - share, share)),
+    st.integers(1, 9),
+    st.floats(0, 1),
+)
 palettes = st.one_of(
     st.builds(lambda classes: make_palette(spread_palette(), classes), st.integers(2, 40)),
     st.builds(
@@ -54,7 +58,7 @@ def test_the_papers_noise_is_uniform_and_independent_from_pixel_to_pixel() -> No
 
 def test_coarse_noise_is_linear_between_grid_points_and_keeps_them() -> None:
     # A row of 9 pixels with cells of 4 has grid points at its pixels 0, 4 and 8.
-    noise = Noise(6.0, cell=4, share=1.0).draw(np.random.default_rng(0), (9, 9))
+    noise = Noise(6.0, (4,), (1.0,)).draw(np.random.default_rng(0), (9, 9))
     for middle, one, other in ((1, 0, 4), (3, 0, 4), (6, 4, 8)):
         weight = (middle - one) / (other - one)
         expected = (1 - weight) * noise[:, :, one] + weight * noise[:, :, other]
@@ -63,11 +67,11 @@ def test_coarse_noise_is_linear_between_grid_points_and_keeps_them() -> None:
 
 
 def test_shares_are_those_of_the_same_draws() -> None:
-    fine, coarse, mixed = (
-        Noise(6.0, cell=4, share=share).draw(np.random.default_rng(1), (16, 16))
-        for share in (0.0, 1.0, 0.25)
+    shares = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.5, 0.25, 0.25))
+    fine, coarse, whole, mixed = (
+        Noise(6.0, (1, 4, 16), parts).draw(np.random.default_rng(1), (16, 16)) for parts in shares
     )
-    np.testing.assert_allclose(mixed, 0.75 * fine + 0.25 * coarse, atol=1e-6)
+    np.testing.assert_allclose(mixed, 0.5 * fine + 0.25 * coarse + 0.25 * whole, atol=1e-6)
 
 
 def test_the_amplitude_is_in_grey_levels_and_nothing_is_clamped() -> None:
@@ -131,15 +135,22 @@ def test_an_amplitude_that_could_change_a_class_is_refused(
 ) -> None:
     anchors = make_palette(palette, 9).anchors
     with pytest.raises(UserError) as refusal:
-        Noise.checked(NoiseParams(amplitude=limit, cell=4, share=0.5), anchors)
+        Noise.checked(
+            NoiseParams(amplitude=limit, cells=(1, 4), shares=(0.5, 0.5), latents=0.0), anchors
+        )
     assert str(refusal.value) == (
         f"params.yaml: noise.amplitude = {float(limit)} changes classes: "
         f"these anchors allow less than {limit:g} grey levels"
     )
-    allowed = NoiseParams(amplitude=limit - 0.01, cell=4, share=0.5)
-    assert Noise.checked(allowed, anchors) == Noise(limit - 0.01, 4, 0.5)
+    allowed = NoiseParams(amplitude=limit - 0.01, cells=(1, 4), shares=(0.5, 0.5), latents=0.25)
+    assert Noise.checked(allowed, anchors) == Noise(limit - 0.01, (1, 4), (0.5, 0.5), 0.25)
 
 
 def test_a_single_class_bears_any_noise() -> None:
     anchors = make_palette(spread_palette(), 1).anchors
-    assert Noise.checked(NoiseParams(amplitude=1e6, cell=1, share=0.0), anchors).amplitude == 1e6
+    assert (
+        Noise.checked(
+            NoiseParams(amplitude=1e6, cells=(1,), shares=(1.0,), latents=0.0), anchors
+        ).amplitude
+        == 1e6
+    )

@@ -155,8 +155,9 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         amplitude=NOISE.amplitude,
-        noise_cell=NOISE.cell,
-        noise_share=NOISE.share,
+        noise_cells=list(NOISE.cells),
+        noise_shares=list(NOISE.shares),
+        latent_noise=NOISE.latents,
         class_names=list(CLASSES.names),
         class_colors=[list(color) for color in CLASSES.colors],
         image_size=[SIZE, SIZE],
@@ -217,7 +218,7 @@ def train_stage(params: DatasetParams) -> TrainStage:
 
 def noise_of(params: NoiseParams) -> Noise:
     """The noise of a block, its amplitude unchecked."""
-    return Noise(params.amplitude, params.cell, params.share)
+    return Noise(params.amplitude, params.cells, params.shares, params.latents)
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:

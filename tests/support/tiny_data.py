@@ -71,7 +71,7 @@ def base_k_palette(k: int, spacing: float) -> BaseKPalette:
 
 
 PALETTE = spread_palette()
-NOISE = NoiseParams(amplitude=40.0, cell=8, share=0.5)
+NOISE = NoiseParams(amplitude=40.0, cells=(1, 8), shares=(0.5, 0.5), latents=0.0)
 
 
 class RandomReader:

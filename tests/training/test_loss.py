@@ -16,8 +16,9 @@ from semflow.formulations.semflow import SemFlow
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.statistics import LatentStatistics, latent_statistics
 from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.pseudo_masks.noise import Noise
 from semflow.schema import DatasetParams
-from semflow.training.loss import Losses, anchor_cross_entropy, end_points, flow_losses
+from semflow.training.loss import Losses, Task, anchor_cross_entropy, end_points, flow_losses
 from semflow.training.samples import TrainingSample
 
 BLACK_AND_WHITE = torch.tensor([[-1.0, -1, -1], [1, 1, 1]])
@@ -89,6 +90,7 @@ def field() -> VelocityField:
 
 ANCHORS = torch.tensor([[-1.0, -1, -1], [1, 1, 1], [-1, 0, 1], [1, 0, -1]])
 AMPLITUDE = 40.0
+MASK_NOISE = Noise(AMPLITUDE)
 
 
 def losses_of(
@@ -98,7 +100,8 @@ def losses_of(
     params: FlowParams,
     statistics: LatentStatistics | None = None,
 ) -> Losses:
-    return flow_losses(field, SemFlow(), autoencoder, statistics, ANCHORS, AMPLITUDE, batch, params)
+    task = Task(SemFlow(), autoencoder, statistics, None, ANCHORS, MASK_NOISE)
+    return flow_losses(field, task, batch, params)
 
 
 def expected_losses(
@@ -258,7 +261,7 @@ def test_a_preconditioned_velocity_loss_is_measured_in_units_of_what_is_left(
     autoencoder: PatchAutoencoder,
     params: DatasetParams,
 ) -> None:
-    x_0, x_1 = end_points(autoencoder, batch, "mode", AMPLITUDE)
+    x_0, x_1 = end_points(autoencoder, batch, "mode", MASK_NOISE)
     statistics = latent_statistics(x_0, x_1)
     batch["uniform"] = torch.full((6,), 0.99)  # all at the mask
     residual = statistics.on_path(torch.ones(1)).residual

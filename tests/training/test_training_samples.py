@@ -18,7 +18,7 @@ from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import array_from, png_pixels
-from semflow.training.samples import NoMasks, TrainingSamples
+from semflow.training.samples import Extras, NoMasks, TrainingSamples
 
 POSITIONS = range(4 * TRAIN_SAMPLES)
 
@@ -107,7 +107,7 @@ def test_noise_for_the_formulation_changes_no_other_draw(
     samples: TrainingSamples, online: bool
 ) -> None:
     plain = samples if online else replace(samples, masks=NoMasks())
-    noisy = replace(plain, draws_noise=True)
+    noisy = replace(plain, extras=Extras(noise=True))
     noises = []
     for position in POSITIONS:
         one, other = tensors_of(plain[position]), tensors_of(noisy[position])
