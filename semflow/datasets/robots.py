@@ -149,12 +149,13 @@ def _draw(
     place["group"] = "-".join(chosen.values())
     background = BACKGROUNDS[draws.integers(len(BACKGROUNDS))]
     place["background"] = catalogue["background", background]
-    shift = round(1000 * params.max_shift)
-    # Never upward: the body ends where the layers end, and would hang in the air.
-    place["across"] = int(draws.integers(-shift, shift, endpoint=True))
-    place["down"] = int(draws.integers(0, shift, endpoint=True))
-    smallest, largest = round(1000 / params.max_scale), round(1000 * params.max_scale)
-    place["scale"] = int(draws.integers(smallest, largest, endpoint=True))
+    ranges = {
+        "across": (-params.max_across, params.max_across),
+        "down": params.down,
+        "scale": params.scale,
+    }
+    for name, (low, high) in ranges.items():
+        place[name] = int(draws.integers(round(1000 * low), round(1000 * high), endpoint=True))
     return place
 
 

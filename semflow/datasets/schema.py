@@ -72,11 +72,24 @@ class RobotsIndex(Block):
     samples: SplitSamples
     size: Positive = Field(description="side of image and label, pixels; the layers have 300")
     seed: Seed
-    max_shift: float = Field(
-        ge=0, le=0.25, description="to either side, and downward; in sides of the image"
+    max_across: float = Field(ge=0, le=0.25, description="to either side, in sides of the image")
+    down: tuple[float, float] = Field(
+        description="from, to: lower edge below the image's, in sides of the image"
     )
-    max_scale: float = Field(ge=1, le=2, description="so many times larger or smaller at most")
+    scale: tuple[float, float] = Field(
+        description="from, to: side of the layers, in sides of the image"
+    )
     max_rejects: MaxRejects
+
+    @model_validator(mode="after")
+    def _fills_the_image(self) -> Self:
+        # Never upward: a body ends where the layers end, and would hang in the air.
+        if not 0 <= self.down[0] <= self.down[1] or not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(
+                f"down goes from 0 or more upward, got {self.down}; "
+                f"scale from above 0 upward, got {self.scale}"
+            )
+        return self
 
 
 class CityscapesIndex(Block):

@@ -41,8 +41,9 @@ BLOCK: dict[str, Any] = {
     "samples": {"train": 40, "val": 12, "test": 12},
     "size": SIDE,
     "seed": 0,
-    "max_shift": 0.1,
-    "max_scale": 1.25,
+    "max_across": 0.1,
+    "down": [0.0, 0.1],
+    "scale": [0.8, 1.25],
     "max_rejects": 0,
 }
 FETCH = "dvc repro stages/dvc.yaml:raw@robots"
@@ -76,7 +77,7 @@ def design_of(place: str) -> int:
 
 
 def test_the_topmost_part_is_the_label_and_the_paint_says_which_design_it_is(layers: Path) -> None:
-    reader = RobotsReader(layers, params(max_shift=0.0, max_scale=1.0))
+    reader = RobotsReader(layers, params(max_across=0.0, down=[0.0, 0.0], scale=[1.0, 1.0]))
     for sample in reader.samples():
         image, label = reader.read(sample)
         expected = np.full((SIDE, SIDE), CLASS_IDS["background"])
