@@ -31,7 +31,7 @@ from semflow.networks.encoding import (
 from semflow.networks.ends import Ends
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.statistics import LatentStatistics
-from semflow.networks.velocity import PreconditionedField, VelocityField
+from semflow.networks.velocity import PaddingMode, PreconditionedField, VelocityField
 from semflow.pseudo_masks.noise import (
     MaskNoise,
     Noise,
@@ -67,6 +67,7 @@ class SemFlowPipeline(DiffusionPipeline):
         grid_power: p of the solver's times t_i = (i / steps) ** p; 1 for a uniform grid.
         tolerance: absolute and relative, of a solver that chooses its own steps.
         formulation: name of what the network is: a key of FORMULATIONS.
+        padding_mode: what the backbone's convolutions see beyond the border.
     """
 
     _optional_components: ClassVar = ["statistics", "ends"]
@@ -93,6 +94,7 @@ class SemFlowPipeline(DiffusionPipeline):
         grid_power: float = 1.0,
         tolerance: float = 1e-5,
         formulation: str = "semflow",
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
@@ -118,13 +120,14 @@ class SemFlowPipeline(DiffusionPipeline):
             grid_power=grid_power,
             tolerance=tolerance,
             formulation=formulation,
+            padding_mode=padding_mode,
         )
         self.palette = Palette(
             np.asarray(anchors, np.float32).reshape(-1, 3), np.asarray(ignore_color, np.float32)
         )
         self.noise = Noise(amplitude, tuple(noise_cells), tuple(noise_shares), latent_noise)
         self.formulation = FORMULATIONS[formulation]
-        self.field = make_field(unet, null_prompt, statistics)
+        self.field = make_field(unet, null_prompt, statistics, padding_mode)
 
     @torch.no_grad()
     def segment(
@@ -311,10 +314,13 @@ class SemFlowPipeline(DiffusionPipeline):
 
 
 def make_field(
-    unet: UNet2DConditionModel, null_prompt: NullPrompt, statistics: LatentStatistics | None
+    unet: UNet2DConditionModel,
+    null_prompt: NullPrompt,
+    statistics: LatentStatistics | None,
+    padding_mode: PaddingMode,
 ) -> VelocityField | PreconditionedField:
     """The velocity v(x, t) of a checkpoint's parts."""
-    field = VelocityField(unet, null_prompt.embedding)
+    field = VelocityField(unet, null_prompt.embedding, padding_mode)
     return field if statistics is None else PreconditionedField(field, statistics)
 
 

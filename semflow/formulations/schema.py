@@ -41,6 +41,9 @@ class FlowParams(Block):
     ignored: Literal["supervised", "masked"] = Field(
         description="pixels without a class: a colour like any other, or out of the loss"
     )
+    padding_mode: Literal["zeros", "reflect", "replicate"] = Field(
+        description="what the network's convolutions see beyond the border; the release: zeros"
+    )
     preconditioning: PreconditioningParams | None = Field(description="null: the backbone alone")
     velocity_loss_weight: PositiveFloat = Field(description="of Eq. 10")
     anchor_loss_weight: float = Field(ge=0, description="of the cross-entropy over anchors")

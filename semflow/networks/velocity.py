@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from torch import Tensor, nn
 from semflow.networks.autoencoder import zero_
 from semflow.networks.schema import NetworkShape
 from semflow.networks.statistics import LatentStatistics
+
+PaddingMode = Literal["zeros", "reflect", "replicate"]
 
 TIMESTEPS = 1000
 """Stable Diffusion's embedding was trained on t in [0, 1000); ours is t * 1000, as a float."""
@@ -21,12 +25,19 @@ class VelocityField(nn.Module):
         unet: the backbone; its cross-attention, if it has any, sees only the null prompt.
         null_prompt: (1, tokens, cross_attention_dim) float, the embedding of the empty prompt
             (Sec. 3.2: no captions).
+        padding_mode: what its convolutions see beyond the border.
     """
 
     null_prompt: Tensor
 
-    def __init__(self, unet: UNet2DConditionModel, null_prompt: Tensor) -> None:
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        null_prompt: Tensor,
+        padding_mode: PaddingMode = "zeros",
+    ) -> None:
         super().__init__()
+        set_padding_mode(unet, padding_mode)
         # Convolutions on a CPU are 5 to 20% faster in this layout, and on a GPU no slower.
         self.unet = unet.to(memory_format=torch.channels_last)
         self.register_buffer("null_prompt", null_prompt, persistent=False)
@@ -68,6 +79,16 @@ class PreconditionedField(nn.Module):
             known.drift[:, None, None] + linear + correction * known.residual[:, :, None, None]
         )
         return velocity
+
+
+def set_padding_mode(network: nn.Module, padding_mode: PaddingMode) -> None:
+    """Sets what all convolutions of a network see beyond the border; their weights stay.
+
+    Zeros tell a network where the border is, and a small one draws a frame along it.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d) and layer.padding != (0, 0):
+            layer.padding_mode = padding_mode
 
 
 def scratch_unet(

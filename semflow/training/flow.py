@@ -172,6 +172,7 @@ def new_pipeline(
         grid_power=params.inference.grid_power,
         tolerance=params.inference.tolerance,
         formulation=formulation.name,
+        padding_mode=params.flow.padding_mode,
     )
 
 

@@ -7,7 +7,7 @@ from support.tiny import same_weights
 from support.tiny_data import BACKBONE
 from torch import Tensor, nn
 
-from semflow.networks.velocity import VelocityField, scratch_unet, with_channels
+from semflow.networks.velocity import PaddingMode, VelocityField, scratch_unet, with_channels
 
 
 class RecordingUnet(nn.Module):
@@ -113,3 +113,21 @@ def test_a_unet_that_has_the_channels_already_is_returned_as_it_is() -> None:
     wider = with_channels(unet, 8, 4)
     again = with_channels(unet, 8, 4)
     assert same_weights(wider, again)
+
+
+@pytest.mark.parametrize("padding_mode", ["reflect", "replicate"])
+def test_without_zeros_beyond_the_border_a_plain_field_stays_plain(
+    padding_mode: PaddingMode,
+) -> None:
+    torch.manual_seed(0)
+    unet = scratch_unet(BACKBONE, 0, 3, 3)
+    nn.init.normal_(unet.conv_out.weight)
+    # In double precision: normalisation blows rounding errors of a plain field up.
+    unet = unet.double()
+    prompt, plain = torch.zeros(1, 1, 8).double(), torch.tensor([0.5, -1.0, 2.0]).double()
+    plain = plain[None, :, None, None].expand(1, 3, 8, 8)
+    with torch.no_grad():
+        framed = VelocityField(unet, prompt)(plain, torch.zeros(1))
+        found = VelocityField(unet, prompt, padding_mode)(plain, torch.zeros(1))
+    assert float(framed.std(dim=(2, 3)).max()) > 0.01
+    torch.testing.assert_close(found, found[:, :, :1, :1].expand_as(found), atol=1e-4, rtol=1e-4)
