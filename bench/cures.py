@@ -23,8 +23,8 @@ from pydantic import TypeAdapter
 from semflow.core.files import read_json, write_json
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
 from semflow.evaluation.results import Metrics
-from semflow.params.recipes import merge
 from semflow.params.reading import PARAMS_FILE, read_values
+from semflow.params.recipes import merge
 from semflow.schema import DatasetParams
 from semflow.training.flow import train_flow
 from semflow.training.inputs import FlowInputs
