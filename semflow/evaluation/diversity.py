@@ -43,6 +43,7 @@ class Diversity:
         self._chosen = spread(tested, params.diversity_labels)
         self._numbers = {item: number for number, item in enumerate(self._chosen)}
         self._between: list[Tensor] = []
+        self._real: list[Tensor] = []
 
     def update(self, batch: Batch) -> None:
         """Synthesizes the chosen labels of a batch with every seed."""
@@ -50,6 +51,7 @@ class Diversity:
         if not rows:
             # Every batch has its place in the order of batches.
             self._between.append(torch.empty(0, len(self._seeds) - 1))
+            self._real.append(torch.empty(0))
             return
         numbers = [self._numbers[batch.items[row]] for row in rows]
         perceptual = self._judges.perceptual
@@ -61,6 +63,14 @@ class Diversity:
         ]
         between = [perceptual.distance(one, other) for one, other in pairwise(samples)]
         self._between.append(torch.stack(between, dim=1))
+        self._real.append(self._neighbours(to_unit_range(batch.image[rows])))
+
+    def _neighbours(self, images: Tensor) -> Tensor:
+        """(N - 1,), the distances between images (N, 3, H, W) and the next ones."""
+        if len(images) == 1:
+            return torch.empty(0)
+        one, other = (self._judges.perceptual.features(part) for part in (images[:-1], images[1:]))
+        return self._judges.perceptual.distance(one, other)
 
     def compute(self, bootstrap: Bootstrap) -> tuple[float, Interval]:
         """The mean over labels and pairs, from what all processes found, and its interval.
@@ -70,6 +80,14 @@ class Diversity:
         """
         by_label = torch.cat(self._team.in_order(self._between)).double().mean(dim=1)
         return float(by_label.mean()), bootstrap.only(self._chosen).of_mean(by_label)
+
+    def between_images(self) -> float | None:
+        """The same distance between the chosen labels' own images, neighbours of one batch.
+
+        None where no batch has two of them.
+        """
+        between = torch.cat(self._team.in_order(self._real)).double()
+        return float(between.mean()) if len(between) else None
 
 
 def synthesize(pipeline: SemFlowPipeline, label: Tensor, items: Sequence[int], seed: int) -> Tensor:

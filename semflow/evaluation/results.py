@@ -165,6 +165,8 @@ class Synthesis(Result):
         with nothing in common, of floor_samples: the tested images and the reference, or two
         halves of the tested ones where these are the reference.
     diversity_st_lpips: Mean distance between two syntheses of one label; higher is more diverse.
+    diversity_of_images: The same between real images of different labels, for scale; null where it
+        was not measured.
     protocol: FID, KID and LPIPS by one of the field's presets, with the default number of steps;
         null where they were not asked for.
     roundtrip_miou: By the independent U-Net, with the checkpoint's default number of steps.
@@ -179,6 +181,7 @@ class Synthesis(Result):
     floor_kd_mobilenetv2: float
     diversity_st_lpips: float
     diversity_st_lpips_interval: Interval = None
+    diversity_of_images: float | None = None
     roundtrip_miou: Score
     roundtrip_miou_interval: Interval = None
     protocol: InceptionScores | None

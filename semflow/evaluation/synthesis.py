@@ -246,6 +246,7 @@ class SynthesisMeasure:
             floor_kd_mobilenetv2=floor_kernel,
             diversity_st_lpips=diversity,
             diversity_st_lpips_interval=diversity_interval,
+            diversity_of_images=self._diversity.between_images(),
             roundtrip_miou=default.roundtrip_miou_unet,
             roundtrip_miou_interval=default.roundtrip_miou_unet_interval,
             protocol=None,

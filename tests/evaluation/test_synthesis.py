@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,13 @@ def test_diversity_is_the_mean_over_neighbouring_samples_of_the_chosen_labels(
     assert found == pytest.approx(float(expected), rel=1e-5)
     assert interval is not None
     assert 0 < interval[0] < found < interval[1]
+    # Of batches of two, one has two of the chosen labels' images if any.
+    images = of_all(samples).image.float() / 127.5
+    chosen, size = [0, 2, 4], len(next(iter(samples.batches())).items)
+    pairs = [(a, b) for a, b in pairwise(chosen) if a // size == b // size]
+    distances = [float((images[a] - images[b]).abs().mean()) for a, b in pairs]
+    real = sum(distances) / len(distances) if distances else None
+    assert diversity.between_images() == (None if real is None else pytest.approx(real, rel=1e-5))
     # Of one group nothing can be said.
     assert diversity.compute(Bootstrap(["one"] * 5, seed=0)) == (found, None)
 
@@ -190,5 +198,6 @@ def test_a_perceptual_distance_is_asked_for_the_features_of_each_image_once(
     measure = SynthesisMeasure(moving_pipeline, judges, settings, len(samples), ALONE, {})
     for batch in samples.batches():
         measure.update(batch, encode_batch(moving_pipeline, batch, seed=0))
-    # Each label's own image and three syntheses, and one label twice more for diversity.
+    # Each label's own image and three syntheses, and one label twice more for diversity; between
+    # real images of one label there is nothing to measure.
     assert Counting.passed == len(samples) * (1 + 3) + settings.diversity_samples
