@@ -125,13 +125,12 @@ def _anchor_terms(
     loss = losses.sum() / (len(draw.t) * params.anchor_share)
     if params.correction_weight == 0:
         return loss, 0.0
-    leaf = estimate.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        _estimate_losses(task, leaf, batch["label"][rows], params).sum(), leaf
-    )
+    # The loss's own way back is needed again, where the loss counts by itself.
+    counts = params.anchor_loss_weight > 0
+    (gradient,) = torch.autograd.grad(losses.sum(), estimate, retain_graph=counts)
     correction = torch.zeros_like(output)
     correction[rows] = params.correction_weight * gradient
-    return loss, correction
+    return loss if counts else loss.detach(), correction
 
 
 def _estimate_losses(task: Task, estimate: Tensor, label: Tensor, params: FlowParams) -> Tensor:
