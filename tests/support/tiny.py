@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from semflow.core.resume import Alone, held
 from semflow.evaluation.ranks import Team
-from semflow.formulations.schema import PreconditioningParams
+from semflow.formulations.schema import FlowParams, PreconditioningParams
 from semflow.image_latents.encode_images import write_image_latents
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
@@ -125,6 +125,26 @@ def tiny_params() -> DatasetParams:
             ),
         }
     )
+
+
+CURES: dict[str, Any] = {
+    "t_power": 2.0,
+    "bridge_noise": 0.2,
+    "own_states": {"share": 0.5, "max_steps": 2},
+    "standardise_ends": True,
+    "anchor_states": "all",
+    "correction_weight": 0.5,
+}
+"""All of block `flow` that the paper does not have and that needs no other networks."""
+
+
+def with_all_cures(params: DatasetParams) -> DatasetParams:
+    """Small parameters with everything switched on that a training can have."""
+    flow = FlowParams.model_validate(params.flow.model_dump() | CURES)
+    noise = params.noise.model_copy(
+        update={"cells": (1, 4, 8), "shares": (0.5, 0.25, 0.25), "latents": 0.1}
+    )
+    return params.model_copy(update={"flow": flow, "noise": noise})
 
 
 def lossless_autoencoder(scaling_factor: float = 1.0, seed: int = 0) -> PatchAutoencoder:
