@@ -104,12 +104,12 @@ def test_a_saved_checkpoint_with_ends_and_latent_noise_comes_back_with_identical
     assert two.noise == one.noise
     assert two.noise.latents == 0.25
     [image] = random_images(1)
-    segmented = [pipeline.segment(Image.fromarray(image), 2)[0] for pipeline in (one, two)]
-    assert np.array_equal(*segmented)
-    made = [np.asarray(pipeline.synthesize(random_label(0), seed=3)[0]) for pipeline in (one, two)]
-    assert np.array_equal(*made)
+    segmented, again = (pipeline.segment(Image.fromarray(image), 2)[0] for pipeline in (one, two))
+    assert np.array_equal(segmented, again)
+    mine, its = (pipeline.synthesize(random_label(0), seed=3)[0] for pipeline in (one, two))
+    assert np.array_equal(np.asarray(mine), np.asarray(its))
     plain = tiny_pipeline(moving=True)
-    assert not np.array_equal(plain.segment(Image.fromarray(image), 2)[0], segmented[0])
+    assert not np.array_equal(plain.segment(Image.fromarray(image), 2)[0], segmented)
 
 
 def test_a_checkpoint_without_ends_or_of_a_version_that_knew_none_has_none(

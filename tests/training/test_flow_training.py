@@ -198,7 +198,7 @@ def test_first_statistics_are_of_the_first_samples_between_the_ends_that_are_tra
     monkeypatch.setattr(flow, "STATISTICS_SAMPLES", 4)
     samples, noise = tiny_samples(params, dataset), noise_of(params.noise)
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
-    changes = {"standardise_ends": standardised}
+    changes: dict[str, object] = {"standardise_ends": standardised}
     if not preconditioned:
         changes["preconditioning"] = None
     settings = params.flow.model_copy(update=changes)
