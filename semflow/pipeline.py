@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ class SemFlowPipeline(DiffusionPipeline):
         grid_power: float = 1.0,
         tolerance: float = 1e-5,
         formulation: str = "semflow",
-        padding_mode: PaddingMode = "zeros",
+        padding_mode: str = "zeros",
     ) -> None:
         # diffusers takes an argument without a default for a component, hence the empty defaults.
         super().__init__()
@@ -127,7 +127,9 @@ class SemFlowPipeline(DiffusionPipeline):
         )
         self.noise = Noise(amplitude, tuple(noise_cells), tuple(noise_shares), latent_noise)
         self.formulation = FORMULATIONS[formulation]
-        self.field = make_field(unet, null_prompt, statistics, padding_mode)
+        self.field = make_field(
+            unet, null_prompt, statistics, cast(PaddingMode, padding_mode)
+        )
 
     @torch.no_grad()
     def segment(

@@ -43,7 +43,7 @@ MASKS = frozenset({"mask_latents", "train"})
 CHANGES = (
     Change("palette", "ignore_color", [32, 32, 32], MASKS | {"pseudo_masks"}),
     Change("noise", "amplitude", 30.0, MASKS),
-    Change("noise", "share", 0.5, MASKS),
+    Change("noise", "cells", [1, 8], MASKS),
     Change("train", "learning_rate", 0.0015, frozenset({"train"})),
     Change("flow", "anchor_loss_weight", 2.0, frozenset({"train"})),
 )

@@ -70,16 +70,13 @@ def bridge_sample(path: PathSample, noise: Tensor, deviation: float) -> PathSamp
         noise: (N, C, h, w) standard normal.
         deviation: Of the noise at t = 1/2, times two.
     """
-    # At the ends the derivative's coefficient is infinite and the noise nil.
-    inside = ((path.t > 0) & (path.t < 1))[:, None, None, None]
-    t = path.t.clamp(1e-3, 1 - 1e-3)[:, None, None, None]
+    t = path.t[:, None, None, None]
     spread = deviation * (t * (1 - t)).sqrt()
-    slope = deviation * (1 - 2 * t) / (2 * (t * (1 - t)).sqrt())
-    return PathSample(
-        path.t,
-        torch.where(inside, path.x_t + spread * noise, path.x_t),
-        torch.where(inside, path.velocity + slope * noise, path.velocity),
-    )
+    # The derivative's coefficient grows without bound towards the ends, where there is no noise.
+    near = t.clamp(1e-3, 1 - 1e-3)
+    slope = deviation * (1 - 2 * near) / (2 * (near * (1 - near)).sqrt())
+    slope = torch.where((t > 0) & (t < 1), slope, 0.0)
+    return PathSample(path.t, path.x_t + spread * noise, path.velocity + slope * noise)
 
 
 def mask_estimate(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:

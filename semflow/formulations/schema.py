@@ -61,10 +61,12 @@ class FlowParams(Block):
     def _is_a_distribution(self) -> Self:
         if (total := self.probability_at_image + self.probability_at_mask) > 1:
             raise ValueError(f"probability_at_image + probability_at_mask = {total:g} exceeds 1")
-        if self.anchor_loss_weight > 0 and self.anchor_share == 0:
-            raise ValueError("the anchor loss is asked at t = 0; raise probability_at_image")
         if self.anchor_states == "own" and self.own_states is None:
             raise ValueError("anchor_states: own needs own_states")
+        if max(self.anchor_loss_weight, self.correction_weight) > 0 and self.anchor_share == 0:
+            raise ValueError(
+                "no draw is asked for the anchor loss or its correction; raise probability_at_image"
+            )
         return self
 
     @property

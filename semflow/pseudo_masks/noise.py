@@ -131,7 +131,8 @@ def draw_latent_noise(
 
 
 def _generator(seed: int, item: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, item]))
+    # In a plain list a number from 2**63 on makes all of them floats, and neighbours the same.
+    return np.random.Generator(np.random.Philox(key=np.array([seed, item], np.uint64)))
 
 
 def perturb(pseudo_mask: Tensor, noise: Tensor, amplitude: float) -> Tensor:

@@ -125,13 +125,14 @@ def _anchor_terms(
     loss = losses.sum() / (len(draw.t) * params.anchor_share)
     if params.correction_weight == 0:
         return loss, 0.0
-    leaf = estimate.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(
-        _estimate_losses(task, leaf, batch["label"][rows], params).sum(), leaf
-    )
+    # The loss's own way back is needed again, where the loss counts by itself.
+    counts = params.anchor_loss_weight > 0
+    (gradient,) = torch.autograd.grad(losses.sum(), estimate, retain_graph=counts)
     correction = torch.zeros_like(output)
-    correction[rows] = params.correction_weight * gradient
-    return loss, correction
+    # The loss is a mean over pixels: per latent cell its gradient shrinks as images grow.
+    cells = output.shape[2] * output.shape[3]
+    correction[rows] = params.correction_weight * cells * gradient
+    return loss if counts else loss.detach(), correction
 
 
 def _estimate_losses(task: Task, estimate: Tensor, label: Tensor, params: FlowParams) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semflow.core.seeds import draws_at, sample_at, spread
+from semflow.core.seeds import draws_at, sample_at, spread, steps_at
 
 seeds = st.integers(0, 2**63 - 1)
 
@@ -45,6 +45,15 @@ def test_the_order_and_the_draws_have_nothing_in_common() -> None:
     for number in range(10):
         order = [sample_at(1, number * 30 + i, 30) for i in range(30)]
         assert all(draws_at(1, p).permutation(30).tolist() != order for p in range(25))
+
+
+@given(seeds, st.integers(0, 2**40))
+def test_what_a_step_shares_is_another_stream_than_draws_and_order(seed: int, number: int) -> None:
+    step = steps_at(seed, number).random()
+    assert steps_at(seed, number).random() == step
+    assert step not in (draws_at(seed, number).random(), steps_at(seed, number + 1).random())
+    order = [sample_at(seed, number * 30 + i, 30) for i in range(30)]
+    assert steps_at(seed, number).permutation(30).tolist() != order
 
 
 def test_every_sample_is_first_about_equally_often() -> None:

@@ -21,8 +21,8 @@ def values(text: str) -> dict[str, Any]:
 
 
 def test_dotted_and_nested_overrides_are_the_same() -> None:
-    dotted = {"train.steps": 7, "train.seed": 3, "noise": {"cell": 2}}
-    block = {"train": {"steps": 7, "seed": 3}, "noise": {"cell": 2}}
+    dotted = {"train.steps": 7, "train.seed": 3, "noise": {"latents": 2}}
+    block = {"train": {"steps": 7, "seed": 3}, "noise": {"latents": 2}}
     assert nested(dotted) == nested(block) == block
     assert edited_params(TEXT, "earth", None, dotted) == edited_params(TEXT, "earth", None, block)
 

@@ -66,11 +66,13 @@ def test_a_draw_has_the_shapes_of_the_networks_ends(formulation: Formulation) ->
     draw = draw_of(formulation)
     assert draw.x_t.shape == (N, formulation.in_channels(C), 2, 3)
     assert draw.target.shape == (N, formulation.out_channels(C), 2, 3)
-    assert draw.t.shape == draw.weight.shape == (N,)
-    for value in (draw.x_t, draw.t, draw.target, draw.weight):
+    assert draw.t.shape == draw.weight.shape == draw.unit_t.shape == draw.own.shape == (N,)
+    assert draw.own.dtype == torch.bool
+    for value in (draw.x_t, draw.t, draw.target, draw.weight, draw.unit_t):
         assert value.dtype == torch.float32
         assert value.isfinite().all()
-    assert ((draw.t >= 0) & (draw.t <= 1)).all()
+    for time in (draw.t, draw.unit_t):
+        assert ((time >= 0) & (time <= 1)).all()
     assert (draw.weight >= 0).all()
     assert draw.weight.any()
 
@@ -81,7 +83,7 @@ def test_a_draw_follows_from_its_arguments_sample_by_sample(formulation: Formula
     torch.manual_seed(1)
     for n in range(N):
         single = draw_of(formulation, slice(n, n + 1))
-        for name in ("x_t", "t", "target", "weight"):
+        for name in ("x_t", "t", "target", "weight", "unit_t", "own"):
             torch.testing.assert_close(getattr(single, name)[0], getattr(whole, name)[n])
 
 

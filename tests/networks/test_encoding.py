@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
+from support.tiny import lossless_autoencoder
 
-from semflow.networks.encoding import latents_from_moments, to_pixels, to_unit_range
+from semflow.networks.encoding import (
+    Autoencoder,
+    encode,
+    latent_shape,
+    latents_from_moments,
+    to_pixels,
+    to_unit_range,
+)
 
 
 def test_every_grey_level_comes_back_from_the_unit_range() -> None:
@@ -42,3 +51,26 @@ def test_a_sample_of_moments_is_mean_plus_deviation_times_noise_scaled() -> None
     noise = torch.full((1, 1, 1, 1), -0.5)
     assert float(latents_from_moments(moments, noise, 10.0)) == pytest.approx((3 - 1) * 10)
     assert float(latents_from_moments(moments, None, 10.0)) == pytest.approx(30)
+
+
+def small_kl(levels: int) -> AutoencoderKL:
+    """An autoencoder of Stable Diffusion's kind, which halves a side between its levels."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=(4,) * levels,
+        norm_num_groups=2,
+        latent_channels=3,
+    )
+
+
+@pytest.mark.parametrize("size", [(16, 16), (8, 24)])
+@pytest.mark.parametrize(
+    "autoencoder", [lossless_autoencoder(), small_kl(1), small_kl(4)], ids=["patch", "kl1", "kl4"]
+)
+@torch.no_grad()
+def test_the_shape_of_latents_is_told_without_encoding(
+    autoencoder: Autoencoder, size: tuple[int, int]
+) -> None:
+    latents = encode(autoencoder, torch.zeros(1, 3, *size))
+    assert latent_shape(autoencoder, size) == latents.shape[1:]

@@ -36,7 +36,8 @@ def test_the_palette_is_equation_7_with_k_6_s_50_and_amplitude_6(name: str) -> N
     assert isinstance(params.palette, BaseKPalette)
     assert (params.palette.k, params.palette.spacing) == (6, 50)
     # Eq. 14's noise is independent from pixel to pixel, and classes take colours in their order.
-    assert (params.noise.amplitude, params.noise.cells, params.noise.latents) == (6, (1,), 0)
+    noise = params.noise
+    assert (noise.amplitude, noise.cells, noise.shares, noise.latents) == (6, (1,), (1,), 0)
     assert params.palette.class_order == ()
 
 

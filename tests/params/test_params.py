@@ -206,6 +206,63 @@ def test_values_that_contradict_each_other_are_refused(
     complaint(values)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("flow.t_power", 0.0, "earth.flow.t_power = 0.0: "),
+        ("flow.bridge_noise", -0.1, "earth.flow.bridge_noise = -0.1: "),
+        ("flow.correction_weight", -1.0, "earth.flow.correction_weight = -1.0: "),
+        ("flow.anchor_states", "mask", "earth.flow.anchor_states = 'mask': "),
+        ("flow.own_states", {"share": 1.1, "max_steps": 2}, "earth.flow.own_states.share = 1.1: "),
+        (
+            "flow.own_states",
+            {"share": 0.5, "max_steps": 0},
+            "earth.flow.own_states.max_steps = 0: ",
+        ),
+        ("flow.own_states", {"share": 0.5}, "missing parameter earth.flow.own_states.max_steps; "),
+        ("flow.anchor_states", "own", "earth.flow: anchor_states: own needs own_states"),
+        ("noise.latents", -0.1, "earth.noise.latents = -0.1: "),
+        ("noise.cells", [0, 16], "earth.noise.cells.0 = 0: "),
+        ("noise.cells", [], "earth.noise.cells = []: "),
+        (
+            "noise.shares",
+            [0.25, 0.5],
+            "earth.noise: shares [0.25, 0.5] must be as many as cells [1, 16] and add up to 1",
+        ),
+        (
+            "noise.shares",
+            [1.0],
+            "earth.noise: shares [1.0] must be as many as cells [1, 16] and add up to 1",
+        ),
+    ],
+)
+def test_a_misfit_of_flow_or_noise_is_one_line_that_says_where(
+    values: Values, path: str, value: object, expected: str
+) -> None:
+    change(f"earth.{path}", value)(values)
+    assert complaint(values).startswith(f"params.yaml: {expected}")
+
+
+@pytest.mark.parametrize("weight", ["anchor_loss_weight", "correction_weight"])
+def test_a_loss_by_anchors_that_no_draw_is_asked_for_is_refused(
+    values: Values, weight: str
+) -> None:
+    flow = values["earth"]["flow"]
+    flow |= {"anchor_loss_weight": 0.0, "correction_weight": 0.0, "probability_at_image": 0.0}
+    validate_params(values, "params.yaml")
+    flow[weight] = 0.5
+    assert complaint(values) == (
+        "params.yaml: earth.flow: no draw is asked for the anchor loss or its correction; "
+        "raise probability_at_image"
+    )
+    flow |= {"own_states": {"share": 0.0, "max_steps": 1}, "anchor_states": "own"}
+    complaint(values)
+    flow["own_states"]["share"] = 0.1
+    validate_params(values, "params.yaml")
+    flow |= {"own_states": None, "anchor_states": "all"}
+    validate_params(values, "params.yaml")
+
+
 @pytest.mark.parametrize("misfit", [{"steps": True}, {"learning_rate": float("inf")}])
 def test_what_only_looks_like_a_number_is_refused(values: Values, misfit: Values) -> None:
     values["earth"]["train"] |= misfit

@@ -120,6 +120,46 @@ def test_faithful_has_the_papers_method_and_a_laptops_networks(dataset: str) -> 
         assert block[group] == PARAMS[dataset][group]
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> None:
+    on = copy.deepcopy(PARAMS[dataset])
+    on["flow"] |= {
+        "probability_at_image": 0.2,
+        "probability_at_mask": 0.1,
+        "t_power": 2.0,
+        "bridge_noise": 0.5,
+        "own_states": {"share": 0.5, "max_steps": 4},
+        "standardise_ends": True,
+        "preconditioning": {"samples": 8, "loss_power": 1.0},
+        "anchor_loss_weight": 1.0,
+        "anchor_states": "all",
+        "correction_weight": 1.0,
+        "ignored": "masked",
+    }
+    on["noise"] = {"amplitude": 1.0, "cells": [1, 4, 16], "shares": [0.5, 0.25, 0.25], "latents": 1}
+    on["inference"]["grid_power"] = 2.0
+    block = used(on, "faithful", dataset=dataset)
+    off = {
+        "probability_at_image": 0.0,
+        "probability_at_mask": 0.0,
+        "t_power": 1.0,
+        "bridge_noise": 0.0,
+        "own_states": None,
+        "standardise_ends": False,
+        "preconditioning": None,
+        "anchor_loss_weight": 0.0,
+        "anchor_states": "image",
+        "correction_weight": 0.0,
+        "ignored": "supervised",
+    }
+    assert {key: block["flow"][key] for key in off} == off
+    assert block["noise"] == {"amplitude": 6.0, "cells": [1], "shares": [1.0], "latents": 0.0}
+    assert block["inference"]["grid_power"] == 1.0
+    # Whatever is added to the block has to be thought of here.
+    settings = {"formulation", "posterior", "velocity_loss_weight", "anchor_temperature"}
+    assert block["flow"].keys() == off.keys() | settings
+
+
 @pytest.mark.parametrize(("recipe", "dataset"), SERVED)
 def test_a_recipe_used_twice_changes_nothing_more(recipe: str, dataset: str) -> None:
     once = used(PARAMS[dataset], recipe, dataset=dataset)
@@ -148,10 +188,13 @@ def test_the_part_for_all_serves_a_data_set_of_the_users_own_name(recipe: str) -
 
 
 def test_what_differs_by_data_set_comes_after_what_is_for_all() -> None:
-    recipe = {ALL: {"noise": {"amplitude": 1.0, "cell": 2}}, "mars": {"noise": {"amplitude": 3.0}}}
+    recipe = {
+        ALL: {"noise": {"amplitude": 1.0, "latents": 2}},
+        "mars": {"noise": {"amplitude": 3.0}},
+    }
     before = copy.deepcopy(recipe)
-    assert overrides_for(recipe, "x", "mars") == {"noise": {"amplitude": 3.0, "cell": 2}}
-    assert overrides_for(recipe, "x", "venus") == {"noise": {"amplitude": 1.0, "cell": 2}}
+    assert overrides_for(recipe, "x", "mars") == {"noise": {"amplitude": 3.0, "latents": 2}}
+    assert overrides_for(recipe, "x", "venus") == {"noise": {"amplitude": 1.0, "latents": 2}}
     assert recipe == before
 
 

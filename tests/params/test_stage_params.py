@@ -102,7 +102,7 @@ def test_other_stages_groups_may_be_broken_missing_or_mistyped(
         (ShardsStage, "shards", "image_sise", "image_size"),
         (PseudoMasksStage, "palette", "clas_order", "class_order"),
         (AutoencoderStage, "autoencoder", "sha265", "sha256"),
-        (MaskLatentsStage, "noise", "sell", "cell"),
+        (MaskLatentsStage, "noise", "sells", "cells"),
         (TrainStage, "flow", "formulasion", "formulation"),
         (TrainStage, "train", "lerning_rate", "learning_rate"),
         (BaselineStage, "baseline", "net_work", "network"),

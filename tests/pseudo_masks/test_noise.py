@@ -10,7 +10,13 @@ from support.tiny_data import base_k_palette, spread_palette
 from semflow.core.errors import UserError
 from semflow.networks.anchors import nearest_anchor, unit_range_anchors
 from semflow.networks.encoding import to_unit_range
-from semflow.pseudo_masks.noise import Noise, draw_noise, largest_amplitude, perturb
+from semflow.pseudo_masks.noise import (
+    Noise,
+    draw_latent_noise,
+    draw_noise,
+    largest_amplitude,
+    perturb,
+)
 from semflow.pseudo_masks.palette import Palette, base_k_anchors, make_palette
 from semflow.pseudo_masks.schema import BaseKPalette, NoiseParams, SpreadPalette
 
@@ -72,6 +78,53 @@ def test_shares_are_those_of_the_same_draws() -> None:
         Noise(6.0, (1, 4, 16), parts).draw(np.random.default_rng(1), (16, 16)) for parts in shares
     )
     np.testing.assert_allclose(mixed, 0.5 * fine + 0.25 * coarse + 0.25 * whole, atol=1e-6)
+
+
+def test_noise_of_three_grains_is_worked_out_again_from_its_random_numbers() -> None:
+    found = Noise(6.0, (1, 4, 8), (0.5, 0.25, 0.25)).draw(np.random.default_rng(2), (9, 9))
+    draws = np.random.default_rng(2)
+    expected = 0.5 * (2 * draws.random((3, 9, 9), np.float32) - 1)
+    for cell in (4, 8):
+        points = np.arange(0, 9, cell)
+        coarse = 2 * draws.random((3, len(points), len(points)), np.float32) - 1
+        rows = np.stack([[np.interp(range(9), points, row) for row in part] for part in coarse])
+        columns = np.stack([[np.interp(range(9), points, c) for c in part.T] for part in rows])
+        expected = expected + 0.25 * columns.transpose(0, 2, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@given(seeds, st.lists(st.integers(0, 10**6), min_size=1, max_size=4, unique=True))
+def test_the_latent_noise_of_an_item_depends_on_nothing_but_seed_and_item(
+    seed: int, items: list[int]
+) -> None:
+    noise = Noise(6.0, latents=0.5)
+    together = draw_latent_noise(items, (4, 2, 3), seed, noise)
+    assert together.shape == (len(items), 4, 2, 3)
+    assert together.dtype == torch.float32
+    for row, item in zip(together, items, strict=True):
+        assert torch.equal(draw_latent_noise([item], (4, 2, 3), seed, noise)[0], row)
+    assert len(torch.unique(together.flatten(1), dim=0)) == len(items)
+    assert not torch.equal(draw_latent_noise(items, (4, 2, 3), seed + 1, noise), together)
+
+
+@pytest.mark.parametrize("seed", [0, 5, 2**63 - 1])
+def test_latent_noise_is_another_stream_than_that_of_pixels(seed: int) -> None:
+    uniform = np.random.Generator(np.random.Philox(key=np.array([seed, 3], np.uint64)))
+    pixels = draw_noise([3], (4, 4), seed, FINE)[0]
+    assert np.array_equal(pixels, 2 * uniform.random((3, 4, 4), np.float32) - 1)
+    same = np.random.Generator(np.random.Philox(key=np.array([seed, 3], np.uint64)))
+    latents = draw_latent_noise([3], (3, 4, 4), seed, Noise(6.0, latents=1.0))[0]
+    assert not np.isclose(latents, same.standard_normal((3, 4, 4), np.float32)).any()
+
+
+def test_latent_noise_is_normal_with_the_deviation_of_its_parameter() -> None:
+    noise = draw_latent_noise(range(20), (4, 16, 16), 0, Noise(6.0, latents=0.25))
+    assert float(noise.mean()) == pytest.approx(0, abs=0.01)
+    assert float(noise.std()) == pytest.approx(0.25, abs=0.005)
+    unit = draw_latent_noise(range(20), (4, 16, 16), 0, Noise(6.0, latents=1.0))
+    torch.testing.assert_close(noise, 0.25 * unit)
+    # Fourth moment of a normal: three times the squared variance.
+    assert float(unit.pow(4).mean()) == pytest.approx(3, abs=0.2)
 
 
 def test_the_amplitude_is_in_grey_levels_and_nothing_is_clamped() -> None:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from semflow.core.resume import Alone, held
 from semflow.evaluation.ranks import Team
-from semflow.formulations.schema import PreconditioningParams
+from semflow.formulations.schema import FlowParams, PreconditioningParams
 from semflow.image_latents.encode_images import write_image_latents
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
+from semflow.networks.ends import Ends
 from semflow.networks.null_prompt import NullPrompt
 from semflow.networks.velocity import scratch_unet
 from semflow.pipeline import SemFlowPipeline
@@ -126,6 +127,26 @@ def tiny_params() -> DatasetParams:
     )
 
 
+CURES: dict[str, Any] = {
+    "t_power": 2.0,
+    "bridge_noise": 0.2,
+    "own_states": {"share": 0.5, "max_steps": 2},
+    "standardise_ends": True,
+    "anchor_states": "all",
+    "correction_weight": 0.5,
+}
+"""All of block `flow` that the paper does not have and that needs no other networks."""
+
+
+def with_all_cures(params: DatasetParams) -> DatasetParams:
+    """Small parameters with everything switched on that a training can have."""
+    flow = FlowParams.model_validate(params.flow.model_dump() | CURES)
+    noise = params.noise.model_copy(
+        update={"cells": (1, 4, 8), "shares": (0.5, 0.25, 0.25), "latents": 0.1}
+    )
+    return params.model_copy(update={"flow": flow, "noise": noise})
+
+
 def lossless_autoencoder(scaling_factor: float = 1.0, seed: int = 0) -> PatchAutoencoder:
     """Turns patches by a random rotation; the correction is still zero, so decoding undoes it."""
     generator = torch.Generator().manual_seed(seed)
@@ -137,12 +158,19 @@ def lossless_autoencoder(scaling_factor: float = 1.0, seed: int = 0) -> PatchAut
     return autoencoder.eval().requires_grad_(False)
 
 
-def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowPipeline:
+def tiny_pipeline(
+    moving: bool = False,
+    scaling_factor: float = 0.5,
+    ends: Ends | None = None,
+    latent_noise: float = NOISE.latents,
+) -> SemFlowPipeline:
     """A checkpoint that loses nothing in its autoencoder.
 
     Args:
         moving: random weights in the last layer; without, the velocity is zero everywhere.
         scaling_factor: the autoencoder's.
+        ends: what brings both ends to one scale, if anything.
+        latent_noise: deviation of the normal noise on a mask's latents.
     """
     unet = scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS)
     if moving:
@@ -152,12 +180,13 @@ def tiny_pipeline(moving: bool = False, scaling_factor: float = 0.5) -> SemFlowP
         vae=lossless_autoencoder(scaling_factor),
         unet=unet.eval(),
         null_prompt=NullPrompt(tokens=1, width=unet.config.cross_attention_dim),
+        ends=ends,
         anchors=palette.anchors.tolist(),
         ignore_color=palette.ignore_color.tolist(),
         amplitude=NOISE.amplitude,
         noise_cells=list(NOISE.cells),
         noise_shares=list(NOISE.shares),
-        latent_noise=NOISE.latents,
+        latent_noise=latent_noise,
         class_names=list(CLASSES.names),
         class_colors=[list(color) for color in CLASSES.colors],
         image_size=[SIZE, SIZE],

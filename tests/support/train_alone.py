@@ -18,6 +18,7 @@ from semflow.core.provenance import PROVENANCE
 from semflow.core.resume import ROOT_VARIABLE
 from semflow.params.reading import read_stage_params
 from semflow.pipeline import load_pipeline
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import SECONDS_VARIABLE
 from semflow.training.stage import TrainStage
 from stages.entry import Folders
@@ -69,6 +70,14 @@ def shorten(steps: int) -> None:
     values = yaml.load(Path("params.yaml"))
     # A grid in the middle: looking at the average must leave what is trained as it was.
     values["earth"]["train"] |= {"steps": steps, "log_every": 2, "sample_every": steps // 2 - 1}
+    yaml.dump(values, Path("params.yaml"))
+
+
+def replace_blocks(params: DatasetParams, *names: str) -> None:
+    """Writes some of the blocks into the current folder's params.yaml."""
+    yaml = YAML()
+    values = yaml.load(Path("params.yaml"))
+    values["earth"] |= {name: params.model_dump(mode="json")[name] for name in names}
     yaml.dump(values, Path("params.yaml"))
 
 

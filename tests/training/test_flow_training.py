@@ -2,13 +2,26 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
-from support.tiny import TinyDataset, flow_inputs, same_weights, train_stage
+from support.tiny import (
+    TinyDataset,
+    flow_inputs,
+    lossless_autoencoder,
+    noise_of,
+    same_weights,
+    tiny_samples,
+    train_stage,
+    with_all_cures,
+)
 from support.tiny_data import CLASSES, SIZE, VAL_SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+from torch.utils.data import default_collate
 
 from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
@@ -18,9 +31,13 @@ from semflow.mask_latents.encode_masks import encode_masks
 from semflow.mask_latents.schema import MaskLatentsStage
 from semflow.networks.sources import load_unet
 from semflow.pipeline import load_pipeline
-from semflow.pseudo_masks.noise import Noise
 from semflow.schema import DatasetParams
-from semflow.training.flow import train_flow
+from semflow.training import flow
+from semflow.training.checkpoints import SECONDS_VARIABLE
+from semflow.training.flow import extras_of, first_statistics, train_flow
+from semflow.training.grid import SampleGrid
+from semflow.training.loss import end_points
+from semflow.training.samples import Extras
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -66,7 +83,8 @@ def test_the_stage_leaves_a_checkpoint_that_works_and_the_same_bytes_twice(
     assert pipeline.config.formulation == params.flow.formulation
     assert pipeline.config.grid_power == params.inference.grid_power
     assert pipeline.config.tolerance == params.inference.tolerance
-    assert pipeline.noise == Noise(params.noise.amplitude, params.noise.cell, params.noise.share)
+    assert pipeline.noise == noise_of(params.noise)
+    assert pipeline.ends is None
     [label] = pipeline.segment(Image.new("RGB", (SIZE, SIZE)))
     assert label.shape == (SIZE, SIZE)
 
@@ -111,6 +129,97 @@ def test_a_log_keeps_what_came_before_the_step_it_goes_on_from(workspace: Path) 
 
     TrainingLog("earth", "train").start(0)
     assert not lines.exists()
+
+
+def test_with_all_cures_an_interrupted_training_goes_on_to_the_same_bytes(
+    models: Path,
+    dataset: TinyDataset,
+    params: DatasetParams,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(SECONDS_VARIABLE, "0")
+    cured = with_all_cures(params)
+    settings = cured.model_copy(
+        update={"train": cured.train.model_copy(update={"sample_every": 3})}
+    )
+    train(models, dataset, settings, models / "one")
+    begin_anew()
+
+    def interrupt(_grid: SampleGrid, _step: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SampleGrid, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(models, dataset, settings, models / "two")
+    capsys.readouterr()
+    train(models, dataset, settings, models / "two")
+    assert "train: resumed at step 2\n" in capsys.readouterr().err
+    assert checksums(models / "one") == checksums(models / "two")
+
+    pipeline = load_pipeline(models / "two")
+    assert not same_weights(pipeline.unet, load_unet(models / "backbone" / "unet"))
+    assert pipeline.noise == noise_of(cured.noise)
+    ends, _ = first_statistics(
+        replace(tiny_samples(cured, dataset), extras=extras_of(train_stage(cured))),
+        lossless_autoencoder(scaling_factor=0.5),
+        pipeline.noise,
+        cured.flow,
+    )
+    assert ends is not None
+    assert same_weights(pipeline.ends, ends)
+    [label] = pipeline.segment(Image.new("RGB", (SIZE, SIZE)))
+    assert label.shape == (SIZE, SIZE)
+    [image] = pipeline.synthesize(label, seed=1)
+    assert image.size == (SIZE, SIZE)
+
+
+def test_what_samples_draw_beyond_the_usual_follows_from_the_parameters(
+    params: DatasetParams,
+) -> None:
+    stage = train_stage(params)
+    assert extras_of(stage) == Extras(batch_size=3)
+    cured = train_stage(with_all_cures(params))
+    assert extras_of(cured) == Extras(noise=True, latent_noise=True, own_steps=2, batch_size=3)
+
+
+@pytest.mark.parametrize("standardised", [True, False])
+@pytest.mark.parametrize("preconditioned", [True, False])
+def test_first_statistics_are_of_the_first_samples_between_the_ends_that_are_trained(
+    dataset: TinyDataset,
+    params: DatasetParams,
+    monkeypatch: pytest.MonkeyPatch,
+    standardised: bool,
+    preconditioned: bool,
+) -> None:
+    # Two batches, the last one smaller.
+    monkeypatch.setattr(flow, "STATISTICS_BATCH", 3)
+    monkeypatch.setattr(flow, "STATISTICS_SAMPLES", 4)
+    samples, noise = tiny_samples(params, dataset), noise_of(params.noise)
+    autoencoder = lossless_autoencoder(scaling_factor=0.5)
+    changes: dict[str, object] = {"standardise_ends": standardised}
+    if not preconditioned:
+        changes["preconditioning"] = None
+    settings = params.flow.model_copy(update=changes)
+    ends, statistics = first_statistics(samples, autoencoder, noise, settings)
+    assert (ends is not None, statistics is not None) == (standardised, preconditioned)
+    batch = default_collate([samples[position] for position in range(4)])
+    pair = list(end_points(autoencoder, batch, settings.posterior, noise))
+
+    def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), correction=0)
+
+    if ends is not None:
+        for end, x in enumerate(pair):
+            torch.testing.assert_close(ends.mean[end], moments(x)[0])
+            deviation = x.std(dim=(0, 2, 3)).clamp(min=1e-3)
+            torch.testing.assert_close(ends.deviation[end], deviation)
+        pair = [ends.image_in(pair[0]), ends.mask_in(pair[1])]
+    if statistics is not None:
+        mean, variance = (torch.cat(both) for both in zip(*map(moments, pair), strict=True))
+        torch.testing.assert_close(statistics.mean, mean, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(statistics.covariance.diagonal(), variance, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("mask_noise", ["variants", "moments"])

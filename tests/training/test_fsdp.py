@@ -15,12 +15,14 @@ import torch
 from accelerate import Accelerator, DistributedType
 from safetensors.torch import load_file
 from support.share_alone import train
-from support.train_alone import assert_alike, run_here, shorten, trained
+from support.tiny import with_all_cures
+from support.train_alone import assert_alike, replace_blocks, run_here, shorten, trained
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
+from semflow.schema import DatasetParams
 from semflow.training.checkpoints import SECONDS_VARIABLE, read_state
 from semflow.training.environment import MICRO_BATCH
 from semflow.training.fsdp import gathered, own_part, own_parts, prepare, shard_where_asked
@@ -73,9 +75,14 @@ def assert_same_tensors(one: dict[str, Tensor], other: dict[str, Tensor]) -> Non
 
 
 def test_two_processes_that_share_parameters_train_save_and_load_what_one_does(
-    ready: Folders, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ready: Folders,
+    params: DatasetParams,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shorten(12)
+    # Networks in shards answer when all processes ask, also on the way to own states.
+    replace_blocks(with_all_cures(params), "flow", "noise")
     run_here("scratch-of-one")
     expected, index = trained(), read_json(ready.pipeline / "model_index.json")
     monkeypatch.setenv(MICRO_BATCH, "1")

@@ -123,6 +123,57 @@ def test_noise_for_the_formulation_changes_no_other_draw(
     assert float(drawn.std()) == pytest.approx(1, abs=0.05)
 
 
+BATCH = 4
+EVERYTHING = Extras(noise=True, latent_noise=True, own_steps=3, batch_size=BATCH)
+DRAWN = {"noise", "latent_noise", "own_uniform", "own_steps"}
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_all_extras_together_change_no_other_draw(samples: TrainingSamples, online: bool) -> None:
+    plain = samples if online else replace(samples, masks=NoMasks())
+    full = replace(plain, extras=EVERYTHING)
+    for position in POSITIONS:
+        one, other = tensors_of(plain[position]), tensors_of(full[position])
+        assert other.keys() - one.keys() == DRAWN
+        assert all(torch.equal(one[name], other[name]) for name in one)
+        again = tensors_of(full[position])
+        assert all(torch.equal(other[name], again[name]) for name in DRAWN)
+
+
+def test_latent_noise_is_normal_and_its_own_and_own_draws_are_uniform(
+    samples: TrainingSamples,
+) -> None:
+    drawn = [replace(samples, extras=EVERYTHING)[position] for position in POSITIONS]
+    noise = torch.stack([sample["latent_noise"] for sample in drawn])
+    assert noise.dtype == torch.float32
+    assert noise.shape[1:] == drawn[0]["moments_noise"].shape
+    assert float(noise.mean()) == pytest.approx(0, abs=0.05)
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
+    for other in ("noise", "moments_noise"):
+        others = torch.stack([tensors_of(sample)[other] for sample in drawn])
+        assert abs(float((noise * others).mean())) < 0.05
+    uniform = torch.stack([sample["own_uniform"] for sample in drawn])
+    assert uniform.dtype == torch.float32
+    assert 0 <= float(uniform.min()) < 0.2
+    assert 0.8 < float(uniform.max()) < 1
+    assert not any(torch.equal(sample["own_uniform"], sample["uniform"]) for sample in drawn)
+
+
+def test_own_steps_are_the_same_for_all_of_a_training_step_and_take_all_values(
+    samples: TrainingSamples,
+) -> None:
+    full = replace(samples, extras=EVERYTHING)
+    steps = torch.stack([full[position]["own_steps"] for position in POSITIONS]).view(-1, BATCH)
+    assert steps.dtype == torch.int64
+    assert (steps == steps[:, :1]).all()
+    assert steps.unique().tolist() == [1, 2, 3]
+    # They follow from the step's first position, however the step is shared; and from the seed.
+    other = replace(full, seed=full.seed + 1)
+    assert steps.flatten().tolist() != [int(other[position]["own_steps"]) for position in POSITIONS]
+    alone = replace(full, extras=replace(EVERYTHING, own_steps=1))
+    assert {int(alone[position]["own_steps"]) for position in POSITIONS} == {1}
+
+
 def test_without_masks_a_sample_is_what_a_segmenter_learns_from(samples: TrainingSamples) -> None:
     alone = replace(samples, masks=NoMasks())
     for position in (0, 7):
