@@ -127,9 +127,7 @@ class SemFlowPipeline(DiffusionPipeline):
         )
         self.noise = Noise(amplitude, tuple(noise_cells), tuple(noise_shares), latent_noise)
         self.formulation = FORMULATIONS[formulation]
-        self.field = make_field(
-            unet, null_prompt, statistics, cast(PaddingMode, padding_mode)
-        )
+        self.field = make_field(unet, null_prompt, statistics, cast(PaddingMode, padding_mode))
 
     @torch.no_grad()
     def segment(

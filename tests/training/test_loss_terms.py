@@ -238,7 +238,8 @@ def test_a_correction_moves_the_target_by_the_losss_gradient_and_has_none_itself
         left = (1 - draw.t)[:, None, None, None]
         by_estimate = gradient_by_formula(batch, draw.x_t + left * network.output)
         by_estimate[~ASKED[states]] = 0
-        error = network.output - draw.target + 4.0 * by_estimate
+        cells = draw.x_t[0, 0].numel()
+        error = network.output - draw.target + 4.0 * cells * by_estimate
         weight = draw.weight[:, None, None, None]
         expected = 2.0 * 2 * weight * error / error.numel()
         expected += anchor_weight * left * by_estimate / (N * SHARES[states])
