@@ -32,6 +32,7 @@ from semflow.training.stage import TrainStage
 from stages.entry import Folders
 
 SAMPLES = 256
+STEPS = 450
 SEGMENTATION_STEPS = (1, 2, 5, 10, 25)
 SYNTHESIS_STEPS = (1, 2, 5, 25)
 HEAD = (
@@ -75,6 +76,7 @@ def block_of(dataset: str, changes: Mapping[str, Any]) -> DatasetParams:
     }
     merge(block, {"evaluate": measured})
     merge(block, changes)
+    merge(block, {"train": {"steps": STEPS}})
     adapter: TypeAdapter[DatasetParams] = TypeAdapter(DatasetParams)
     return adapter.validate_python(block)
 

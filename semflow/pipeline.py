@@ -64,6 +64,7 @@ class SemFlowPipeline(DiffusionPipeline):
         segment_steps: default number of solver steps from image to mask.
         synthesize_steps: default number of solver steps from mask to image.
         solver: name of the default solver, one that takes a number of steps.
+        last_step_from: t where the last step to the mask starts; None where the grid says it.
         grid_power: p of the solver's times t_i = (i / steps) ** p; 1 for a uniform grid.
         tolerance: absolute and relative, of a solver that chooses its own steps.
         formulation: name of what the network is: a key of FORMULATIONS.
@@ -91,6 +92,7 @@ class SemFlowPipeline(DiffusionPipeline):
         segment_steps: int = 1,
         synthesize_steps: int = 25,
         solver: str = "euler",
+        last_step_from: float | None = None,
         grid_power: float = 1.0,
         tolerance: float = 1e-5,
         formulation: str = "semflow",
@@ -117,6 +119,7 @@ class SemFlowPipeline(DiffusionPipeline):
             segment_steps=segment_steps,
             synthesize_steps=synthesize_steps,
             solver=solver,
+            last_step_from=last_step_from,
             grid_power=grid_power,
             tolerance=tolerance,
             formulation=formulation,
@@ -299,7 +302,10 @@ class SemFlowPipeline(DiffusionPipeline):
                 raise UserError(f"the number of steps must be at least 1, got {num_steps}")
         elif num_steps is not None:
             raise UserError(f"{name} chooses its own steps, got {num_steps}; leave the number out")
-        return Solver(name, num_steps, self.config.grid_power, self.config.tolerance)
+        config = self.config
+        return Solver(
+            name, num_steps, config.grid_power, config.tolerance, config.last_step_from
+        )
 
     def _network(self, x: Tensor, t: float) -> Tensor:
         return self.field(x, torch.full((len(x),), t, device=x.device))

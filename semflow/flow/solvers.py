@@ -43,6 +43,21 @@ def time_grid(start: float, end: float, num_steps: int, power: float) -> list[fl
     return [t**power for t in uniform_grid(start, end, num_steps)]
 
 
+def with_last_step(grid: Sequence[float], last_step_from: float) -> list[float]:
+    """A grid from 0 to 1 whose last step starts early: all other times are drawn towards 0.
+
+    Once x_t holds more of the answer than of the image, evaluations read the answer back and can
+    only blur it; the image is looked at again and again before, and then the flow goes straight.
+
+    Args:
+        grid: Times from 0 to 1; one step stays one step.
+        last_step_from: Where the last of several steps starts, in (0, 1).
+    """
+    *before, end = grid
+    latest = before[-1] or 1.0
+    return [t / latest * last_step_from for t in before] + [end]
+
+
 def euler_step(velocity: Velocity, x: Tensor, t: float, t_next: float) -> Tensor:
     """Order 1, one evaluation: Eq. 12 where t_next > t, Eq. 13 where t_next < t."""
     return x + (t_next - t) * velocity(x, t)
@@ -77,12 +92,14 @@ class Solver:
         num_steps: Number of steps, at least 1; None where the solver chooses them.
         grid_power: Of `time_grid`, for a number of steps.
         tolerance: Absolute and relative error of a step, above 0, where the solver chooses them.
+        last_step_from: Where the last step to the mask starts; None where the grid says it.
     """
 
     name: str
     num_steps: int | None
     grid_power: float
     tolerance: float
+    last_step_from: float | None = None
 
     def solve(self, velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
         """Carries x (N, C, h, w) along the flow from time start to time end.
@@ -90,11 +107,17 @@ class Solver:
         Raises:
             ValueError: A solver that takes a number of steps has none.
         """
+        to_mask = end > start
         if self.name == DOPRI5:
-            return solve_dopri5(velocity, x, start, end, self.tolerance)
+            if not to_mask or self.last_step_from is None:
+                return solve_dopri5(velocity, x, start, end, self.tolerance)
+            x = solve_dopri5(velocity, x, start, self.last_step_from, self.tolerance)
+            return solve(velocity, x, (self.last_step_from, end), euler_step)
         if self.num_steps is None:
             raise ValueError(f"{self.name} takes a number of steps, got none")
         grid = time_grid(start, end, self.num_steps, self.grid_power)
+        if to_mask and self.last_step_from is not None:
+            grid = with_last_step(grid, self.last_step_from)
         return solve(velocity, x, grid, SOLVERS[self.name])
 
 

@@ -20,6 +20,7 @@ class OwnStatesParams(Block):
     """Draws between the ends that start from where the flow itself gets, and lead to the mask."""
 
     share: Fraction = Field(description="of the draws between the ends")
+    until: Fraction = Field(description="largest t; the draws between the ends are scaled to it")
     max_steps: Positive = Field(description="Euler steps there: 1 .. max_steps, each as often")
 
 

@@ -39,15 +39,18 @@ class SemFlow:
         t = draw_t(
             randoms.uniform, params.probability_at_image, params.probability_at_mask, params.t_power
         )
+        own = torch.zeros_like(t).bool()
+        if randoms.own_uniform is not None and params.own_states is not None:
+            own = (t > 0) & (t < 1) & (randoms.own_uniform < params.own_states.share)
+            t = torch.where(own, t * params.own_states.until, t)
         path = path_sample(x_0, x_1, t)
         if randoms.noise is not None:
             path = bridge_sample(path, randoms.noise, params.bridge_noise)
         on_path = Draw(
             path.x_t, t, path.velocity, torch.ones_like(t), t, torch.zeros_like(t).bool()
         )
-        if randoms.own_uniform is None or params.own_states is None:
+        if params.own_states is None:
             return on_path
-        own = (t > 0) & (t < 1) & (randoms.own_uniform < params.own_states.share)
         return with_own_states(on_path, own, network, x_0, x_1, randoms.own_steps)
 
     def mask_estimate(self, draw: Draw, output: Tensor) -> Tensor:

@@ -170,6 +170,7 @@ def new_pipeline(
         synthesize_steps=params.inference.synthesize_steps,
         solver=params.inference.solver,
         grid_power=params.inference.grid_power,
+        last_step_from=params.inference.last_step_from,
         tolerance=params.inference.tolerance,
         formulation=formulation.name,
         padding_mode=params.flow.padding_mode,

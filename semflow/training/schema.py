@@ -46,6 +46,9 @@ class InferenceParams(Block):
     solver: Literal["euler", "heun", "midpoint"] = Field(
         description="of a fixed number of steps; dopri5, which chooses its own, where it is named"
     )
+    last_step_from: float | None = Field(
+        gt=0, lt=1, description="where the last step to the mask starts; null: where the grid says"
+    )
     grid_power: PositiveFloat = Field(
         description="p of the solver's times t_i = (i / steps) ** p; above 1: denser at the image"
     )

@@ -17,7 +17,7 @@ from semflow.formulations.semflow import SemFlow, roll_out, with_own_states
 
 FLOW = tiny_params().flow
 OWN = FLOW.model_copy(
-    update={"own_states": OwnStatesParams(share=0.5, max_steps=3), "bridge_noise": 0.4}
+    update={"own_states": OwnStatesParams(share=0.5, until=0.8, max_steps=3), "bridge_noise": 0.4}
 )
 N = 6
 NONE, SOME, ALL = (torch.tensor(rows).bool() for rows in ([0] * N, [0, 1, 0, 0, 1, 1], [1] * N))
@@ -193,7 +193,7 @@ def test_the_anchors_share_is_that_of_the_draws_they_are_asked_at(
         update={
             "probability_at_image": at_image,
             "probability_at_mask": at_mask,
-            "own_states": OwnStatesParams(share=share, max_steps=1),
+            "own_states": OwnStatesParams(share=share, until=0.8, max_steps=1),
             "anchor_states": states,
         }
     )

@@ -128,7 +128,7 @@ def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> No
         "probability_at_mask": 0.1,
         "t_power": 2.0,
         "bridge_noise": 0.5,
-        "own_states": {"share": 0.5, "max_steps": 4},
+        "own_states": {"share": 0.5, "until": 1.0, "max_steps": 4},
         "standardise_ends": True,
         "preconditioning": {"samples": 8, "loss_power": 1.0},
         "anchor_loss_weight": 1.0,

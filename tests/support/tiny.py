@@ -130,7 +130,7 @@ def tiny_params() -> DatasetParams:
 CURES: dict[str, Any] = {
     "t_power": 2.0,
     "bridge_noise": 0.2,
-    "own_states": {"share": 0.5, "max_steps": 2},
+    "own_states": {"share": 0.5, "until": 1.0, "max_steps": 2},
     "standardise_ends": True,
     "anchor_states": "all",
     "correction_weight": 0.5,

@@ -41,7 +41,7 @@ FLOW = tiny_params().flow.model_copy(
         "ignored": "supervised",
         "preconditioning": None,
         "velocity_loss_weight": 2.0,
-        "own_states": OwnStatesParams(share=0.5, max_steps=3),
+        "own_states": OwnStatesParams(share=0.5, until=0.8, max_steps=3),
     }
 )
 """With shares of 0.4 at the image and 0.15 at the mask."""
@@ -203,7 +203,7 @@ def test_the_network_is_asked_once_for_each_step_and_once_for_the_loss(
     batch: TrainingSample, own: float
 ) -> None:
     network = Field()
-    params = flow(own_states=OwnStatesParams(share=own, max_steps=3), anchor_states="all")
+    params = flow(own_states=OwnStatesParams(share=own, until=0.8, max_steps=3), anchor_states="all")
     flow_losses(network, TASK, batch, params).total.backward()
     assert len(network.rows) == 3 + 1
     assert network.rows[-1] == N
