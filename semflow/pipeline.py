@@ -303,9 +303,7 @@ class SemFlowPipeline(DiffusionPipeline):
         elif num_steps is not None:
             raise UserError(f"{name} chooses its own steps, got {num_steps}; leave the number out")
         config = self.config
-        return Solver(
-            name, num_steps, config.grid_power, config.tolerance, config.last_step_from
-        )
+        return Solver(name, num_steps, config.grid_power, config.tolerance, config.last_step_from)
 
     def _network(self, x: Tensor, t: float) -> Tensor:
         return self.field(x, torch.full((len(x),), t, device=x.device))

@@ -49,7 +49,7 @@ class SemFlow:
         on_path = Draw(
             path.x_t, t, path.velocity, torch.ones_like(t), t, torch.zeros_like(t).bool()
         )
-        if params.own_states is None:
+        if params.own_states is None or randoms.own_uniform is None:
             return on_path
         return with_own_states(on_path, own, network, x_0, x_1, randoms.own_steps)
 

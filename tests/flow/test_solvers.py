@@ -19,6 +19,7 @@ from semflow.flow.solvers import (
     solve_dopri5,
     time_grid,
     uniform_grid,
+    with_last_step,
 )
 
 FORWARD, BACKWARD = (0.0, 1.0), (1.0, 0.0)
@@ -308,3 +309,22 @@ def test_a_state_at_a_grid_point_is_what_the_solver_is_at_there_and_costs_no_lat
     (state,) = euler_states(noting, x, 25, (0.16,))
     assert asked == grid[:5]
     assert torch.equal(state, solve(noting, x, grid[:5], SOLVERS["euler"]))
+
+
+def test_a_last_step_that_starts_early_draws_the_times_before_it_together() -> None:
+    assert with_last_step([0.0, 0.25, 0.5, 0.75, 1.0], 0.3) == pytest.approx([0, 0.1, 0.2, 0.3, 1])
+    assert with_last_step([0.0, 1.0], 0.3) == [0.0, 1.0]
+    assert with_last_step(time_grid(0.0, 1.0, 3, 2.0), 0.4) == pytest.approx([0, 0.1, 0.4, 1])
+
+
+@pytest.mark.parametrize("name", ["euler", DOPRI5])
+def test_the_last_step_starts_early_towards_the_mask_only(name: str) -> None:
+    """dx/dt = x: up to 0.5 it is followed, and from there the slope stays."""
+    x = torch.ones(1, 1, 1, 1)
+    num_steps = None if name == DOPRI5 else 3
+    early = Solver(name, num_steps, 1.0, 1e-6, last_step_from=0.5)
+    middle = math.exp(0.5) if name == DOPRI5 else 1.25**2
+    assert float(early.solve(lambda x, _t: x, x, 0.0, 1.0)) == pytest.approx(1.5 * middle, rel=1e-4)
+    plain = Solver(name, num_steps, 1.0, 1e-6)
+    back = (solver.solve(lambda x, _t: x, x, 1.0, 0.0) for solver in (early, plain))
+    assert torch.equal(*back)

@@ -147,7 +147,9 @@ OWN_UNIFORM = torch.tensor([0.1, 0.49, 0.5, 0.2, 0.7, 0.1])
 def test_own_are_the_shares_lowest_draws_between_the_ends() -> None:
     draw = SemFlow().draw(Network(), X_0, X_1, Randoms(UNIFORM, None, OWN_UNIFORM, 2), OWN)
     assert draw.own.tolist() == [False, True, False, True, False, False]
-    t = draw_t(UNIFORM, 0.4, 0.15)
+    # They lie before `until`, each as far along as its draw between the ends was.
+    t = 0.8 * draw_t(UNIFORM, 0.4, 0.15)
+    assert torch.equal(draw.t[draw.own], t[draw.own])
     torch.testing.assert_close(draw.x_t[draw.own], roll_out(Network(), X_0, t, 2)[draw.own])
 
 

@@ -213,13 +213,21 @@ def test_values_that_contradict_each_other_are_refused(
         ("flow.bridge_noise", -0.1, "earth.flow.bridge_noise = -0.1: "),
         ("flow.correction_weight", -1.0, "earth.flow.correction_weight = -1.0: "),
         ("flow.anchor_states", "mask", "earth.flow.anchor_states = 'mask': "),
-        ("flow.own_states", {"share": 1.1, "until": 1.0, "max_steps": 2}, "earth.flow.own_states.share = 1.1: "),
+        (
+            "flow.own_states",
+            {"share": 1.1, "until": 1.0, "max_steps": 2},
+            "earth.flow.own_states.share = 1.1: ",
+        ),
         (
             "flow.own_states",
             {"share": 0.5, "until": 1.0, "max_steps": 0},
             "earth.flow.own_states.max_steps = 0: ",
         ),
-        ("flow.own_states", {"share": 0.5, "until": 1.0}, "missing parameter earth.flow.own_states.max_steps; "),
+        (
+            "flow.own_states",
+            {"share": 0.5, "until": 1.0},
+            "missing parameter earth.flow.own_states.max_steps; ",
+        ),
         ("flow.anchor_states", "own", "earth.flow: anchor_states: own needs own_states"),
         ("noise.latents", -0.1, "earth.noise.latents = -0.1: "),
         ("noise.cells", [0, 16], "earth.noise.cells.0 = 0: "),

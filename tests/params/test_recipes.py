@@ -130,6 +130,7 @@ def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> No
         "bridge_noise": 0.5,
         "own_states": {"share": 0.5, "until": 1.0, "max_steps": 4},
         "standardise_ends": True,
+        "padding_mode": "reflect",
         "preconditioning": {"samples": 8, "loss_power": 1.0},
         "anchor_loss_weight": 1.0,
         "anchor_states": "all",
@@ -137,7 +138,7 @@ def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> No
         "ignored": "masked",
     }
     on["noise"] = {"amplitude": 1.0, "cells": [1, 4, 16], "shares": [0.5, 0.25, 0.25], "latents": 1}
-    on["inference"]["grid_power"] = 2.0
+    on["inference"] |= {"grid_power": 2.0, "last_step_from": 0.5}
     block = used(on, "faithful", dataset=dataset)
     off = {
         "probability_at_image": 0.0,
@@ -146,6 +147,7 @@ def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> No
         "bridge_noise": 0.0,
         "own_states": None,
         "standardise_ends": False,
+        "padding_mode": "zeros",
         "preconditioning": None,
         "anchor_loss_weight": 0.0,
         "anchor_states": "image",
@@ -155,6 +157,7 @@ def test_faithful_turns_off_all_that_the_paper_does_not_have(dataset: str) -> No
     assert {key: block["flow"][key] for key in off} == off
     assert block["noise"] == {"amplitude": 6.0, "cells": [1], "shares": [1.0], "latents": 0.0}
     assert block["inference"]["grid_power"] == 1.0
+    assert block["inference"]["last_step_from"] is None
     # Whatever is added to the block has to be thought of here.
     settings = {"formulation", "posterior", "velocity_loss_weight", "anchor_temperature"}
     assert block["flow"].keys() == off.keys() | settings

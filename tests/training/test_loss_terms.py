@@ -203,7 +203,9 @@ def test_the_network_is_asked_once_for_each_step_and_once_for_the_loss(
     batch: TrainingSample, own: float
 ) -> None:
     network = Field()
-    params = flow(own_states=OwnStatesParams(share=own, until=0.8, max_steps=3), anchor_states="all")
+    params = flow(
+        own_states=OwnStatesParams(share=own, until=0.8, max_steps=3), anchor_states="all"
+    )
     flow_losses(network, TASK, batch, params).total.backward()
     assert len(network.rows) == 3 + 1
     assert network.rows[-1] == N
