@@ -127,8 +127,9 @@ def _from_moments(moments: _Moments, blur: float, color: Tensor) -> ColorClassif
     with np.errstate(divide="ignore"):
         log_prior = np.maximum(np.log(moments.count / moments.count.sum()), LEAST_LOG_PRIOR)
     bias = log_prior - np.linalg.slogdet(covariance)[1] / 2
-    arrays = (mean, np.linalg.inv(covariance), bias)
-    return ColorClassifier(*(torch.from_numpy(each).float() for each in arrays), blur, color)
+    arrays = {"mean": mean, "precision": np.linalg.inv(covariance), "bias": bias}
+    tensors = {name: torch.from_numpy(each).float() for name, each in arrays.items()}
+    return ColorClassifier(**tensors, blur=blur, color=color)
 
 
 def _mious(classifiers: Sequence[ColorClassifier], manifest: Manifest) -> list[float]:
