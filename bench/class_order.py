@@ -19,17 +19,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semflow.baselines.color_classifier import fit_color_classifier
+from semflow.baselines.color_classifier import choose_color_classifier
 from semflow.core.seeds import spread
 from semflow.metrics.confusion import ConfusionMatrix
 from semflow.pseudo_masks.palette import base_k_anchors, spread_anchors
-from semflow.shards.manifest import Manifest, read_manifest
+from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
 
 TILES, STARTS = 60, 4
 K, SPACING = 6, 50.0
 """The paper's, for base_k."""
+BLURS = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Of the classifier, pixels; val chooses one."""
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("shards", type=Path, help="pixel shards of a data set")
     parser.add_argument("scheme", choices=("spread", "base_k"), nargs="?", default="spread")
     options = parser.parse_args()
-    posterior, label = posteriors(read_manifest(options.shards / "train"), TILES)
+    posterior, label = posteriors(options.shards, TILES)
     anchors = scheme_anchors(options.scheme, posterior.shape[1])
     identity = miou_of(posterior, label, anchors)
     print(f"{options.scheme}: identity {identity:.4f}", flush=True)
@@ -53,18 +55,19 @@ def scheme_anchors(scheme: str, num_classes: int) -> NDArray[np.float32]:
     return spread_anchors(num_classes)
 
 
-def posteriors(manifest: Manifest, tiles: int) -> tuple[Tensor, Tensor]:
+def posteriors(shards: Path, tiles: int) -> tuple[Tensor, Tensor]:
     """What the colour classifier makes of some tiles of the split that it is fitted to.
 
     Args:
-        manifest: Pixel shards of one split.
+        shards: Pixel shards of a data set.
         tiles: How many, spread evenly; fewer where the split has fewer.
 
     Returns:
         p(class | colour) of every pixel, (P, K) float32, and its label, (P,) uint8.
     """
-    classifier = fit_color_classifier(manifest)
-    folder = ShardFolder(manifest)
+    train, val = (read_manifest(shards / split) for split in ("train", "val"))
+    classifier = choose_color_classifier(train, val, BLURS)
+    folder = ShardFolder(train)
     chosen = list(spread(len(folder), tiles))
     image = np.stack([png_pixels(folder.read(i, "image.png")) for i in chosen])
     label = np.stack([png_pixels(folder.read(i, "label.png")) for i in chosen])

@@ -12,7 +12,7 @@ from semflow.baselines.color_classifier import LEAST_LOG_PRIOR, ColorClassifier
 
 
 def painter_colors(classifier: ColorClassifier) -> Tensor:
-    """A colour for each label id, from what the colour classifier has learned.
+    """A colour for each label id, from what the colour classifier was fitted to.
 
     Ids without a colour of their own, which are classes without pixels and 255, take the mean of
     the other classes' colours.
@@ -21,9 +21,9 @@ def painter_colors(classifier: ColorClassifier) -> Tensor:
         (256, 3) uint8, on the classifier's device.
     """
     seen = classifier.bias > LEAST_LOG_PRIOR / 2
-    mean = classifier.mean[seen].mean(dim=0)
+    mean = classifier.color[seen].mean(dim=0)
     colors = mean.repeat(256, 1)
-    colors[: len(seen)] = torch.where(seen[:, None], classifier.mean, mean)
+    colors[: len(seen)] = torch.where(seen[:, None], classifier.color, mean)
     return colors.round().clamp(0, 255).to(torch.uint8)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from semflow.baselines.color_classifier import fit_color_classifier, save_color_classifier
+from semflow.baselines.color_classifier import choose_color_classifier, save_color_classifier
 from semflow.baselines.schema import BaselineStage
 from semflow.baselines.unet import save_segmenter, train_segmenter
 from semflow.core.files import whole_folder, write_json
 from semflow.core.provenance import PROVENANCE
 from semflow.core.resume import resumable
+from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import new_accelerator, training_hardware
@@ -23,8 +24,8 @@ def train_baselines(inputs: ModelInputs, params: BaselineStage, out: Path) -> No
     Args:
         inputs: Shards, latents, autoencoder and backbone.
         params: What the stage reads of the data set's block.
-        out: Receives `color_classifier.safetensors`, `unet/` and `null_prompt/`, whole or not at
-            all.
+        out: Receives `color_classifier.safetensors`, `unet/`, `null_prompt/` and
+            `scaling.safetensors`, whole or not at all.
 
     Raises:
         UserError: A bad shard, or a loss that is not finite.
@@ -33,6 +34,7 @@ def train_baselines(inputs: ModelInputs, params: BaselineStage, out: Path) -> No
     parameters = params.model_dump(mode="json")
     hardware = training_hardware(accelerator, params.train.batch_size)
     pixels = open_split(inputs.dataset, "shards", inputs.pixels)
+    val = read_manifest(inputs.pixels / "val")
     latents = open_latents(inputs.dataset, "image_latents", inputs.image_latents, pixels)
     mirrored, seed = inputs.classes().mirrored, params.train.seed
     samples = TrainingSamples(ShardFolder(pixels), "label.png", latents, NoMasks(), mirrored, seed)
@@ -45,7 +47,7 @@ def train_baselines(inputs: ModelInputs, params: BaselineStage, out: Path) -> No
             inputs, params, (height, width), samples, accelerator, checkpoints
         )
         if accelerator.is_main_process:
-            classifier = fit_color_classifier(pixels)
+            classifier = choose_color_classifier(pixels, val, params.baseline.color_blur)
             with whole_folder(out) as folder:
                 save_color_classifier(classifier, folder / "color_classifier.safetensors")
                 save_segmenter(segmenter, folder)

@@ -11,10 +11,17 @@ from accelerate import Accelerator
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from semflow.baselines.schema import BaselineParams, BaselineStage
+from semflow.baselines.scaling import (
+    InputScaling,
+    image_latents,
+    input_scaling,
+    load_scaling,
+    save_scaling,
+)
+from semflow.baselines.schema import BaselineStage
 from semflow.core.labels import IGNORE_INDEX
 from semflow.core.logs import TrainingLog
-from semflow.networks.encoding import Autoencoder, encode, latents_from_moments, to_unit_range
+from semflow.networks.encoding import Autoencoder, encode, to_unit_range
 from semflow.networks.null_prompt import NullPrompt, null_prompt_from
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.velocity import VelocityField, scratch_unet
@@ -24,6 +31,8 @@ from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
 
+SCALING = "scaling.safetensors"
+
 
 class Segmenter(nn.Module):
     """Image latents -> class logits at pixel resolution, by a U-Net held at t = 0.
@@ -32,18 +41,25 @@ class Segmenter(nn.Module):
         unet: its output channels are classes times the pixels of a latent cell.
         null_prompt: what its cross-attention sees, if it has any.
         scaling_factor: the autoencoder's.
+        scaling: what its input goes through.
     """
 
     def __init__(
-        self, unet: UNet2DConditionModel, null_prompt: NullPrompt, scaling_factor: float
+        self,
+        unet: UNet2DConditionModel,
+        null_prompt: NullPrompt,
+        scaling_factor: float,
+        scaling: InputScaling,
     ) -> None:
         super().__init__()
+        self.scaling = scaling
         self.field = VelocityField(unet, null_prompt.embedding)
         self.scaling_factor = scaling_factor
 
     def forward(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents (N, C, h, w) and the image's height and width -> logits (N, K, H, W) float32."""
-        logits = self.field(latents, torch.zeros(len(latents), device=latents.device))
+        t = torch.zeros(len(latents), device=latents.device)
+        logits = self.field(self.scaling(latents), t)
         return F.pixel_shuffle(logits, size[0] // latents.shape[2])
 
     @torch.no_grad()
@@ -60,26 +76,28 @@ class Segmenter(nn.Module):
 
 
 def new_segmenter(
-    inputs: ModelInputs, params: BaselineParams, num_classes: int, patch_size: int
+    inputs: ModelInputs, params: BaselineStage, size: tuple[int, int], samples: TrainingSamples
 ) -> Segmenter:
     """A segmenter with random weights.
 
     Args:
         inputs: autoencoder and backbone; the backbone's shape is taken where params name none.
-        params: shape and seed.
-        num_classes: K.
-        patch_size: side of a latent cell, pixels.
+        params: shape and seed, and whether the input is scaled.
+        size: Height and width of an image, pixels.
+        samples: the train split by position; it has the classes and the latents' scale.
     """
-    backbone = load_unet(inputs.backbone / "unet")
-    num_outputs = num_classes * patch_size**2
-    if params.network is None:
-        unet = twin(backbone, params.seed, num_outputs)
+    backbone, own = load_unet(inputs.backbone / "unet"), params.baseline
+    patch_size = size[0] // samples[0]["moments"].shape[1]
+    num_outputs = len(samples.mirrored) * patch_size**2
+    if own.network is None:
+        unet = twin(backbone, own.seed, num_outputs)
         null_prompt = load_null_prompt(inputs.backbone / "null_prompt")
     else:
-        unet = scratch_unet(params.network, params.seed, backbone.config.in_channels, num_outputs)
+        unet = scratch_unet(own.network, own.seed, backbone.config.in_channels, num_outputs)
         null_prompt = NullPrompt(tokens=1, width=unet.config.cross_attention_dim)
     scaling_factor = load_autoencoder(inputs.autoencoder).config.scaling_factor
-    return Segmenter(unet, null_prompt, scaling_factor)
+    scaling = input_scaling(samples, params.flow, scaling_factor)
+    return Segmenter(unet, null_prompt, scaling_factor, scaling)
 
 
 def twin(backbone: UNet2DConditionModel, seed: int, num_outputs: int) -> UNet2DConditionModel:
@@ -110,14 +128,12 @@ def train_segmenter(
     Returns:
         The segmenter on the CPU; the main process has the trained one.
     """
-    patch_size = size[0] // samples[0]["moments"].shape[1]
-    segmenter = new_segmenter(inputs, params.baseline, len(samples.mirrored), patch_size)
+    segmenter = new_segmenter(inputs, params, size, samples)
     trained = copy.deepcopy(segmenter).to(accelerator.device)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Cross-entropy of every pixel that has a class."""
-        noise = batch["moments_noise"] if params.flow.posterior == "sample" else None
-        x_0 = latents_from_moments(batch["moments"], noise, trained.scaling_factor)
+        x_0 = image_latents(batch, params.flow.posterior, trained.scaling_factor)
         return {"loss": class_cross_entropy(model(x_0, size), batch["label"])}
 
     settings = TrainParams(**params.train.model_dump(), learning_rate=params.baseline.learning_rate)
@@ -143,17 +159,18 @@ def class_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def save_segmenter(segmenter: Segmenter, folder: Path) -> None:
-    """Writes `unet/` and `null_prompt/` into a folder."""
+    """Writes `unet/`, `null_prompt/` and `scaling.safetensors` into a folder."""
     segmenter.field.unet.save_pretrained(folder / "unet")
     null_prompt_from(segmenter.field.null_prompt).save_pretrained(folder / "null_prompt")
+    save_scaling(segmenter.scaling, folder / SCALING)
 
 
 def load_segmenter(folder: Path, scaling_factor: float) -> Segmenter:
     """Reads what `save_segmenter` wrote.
 
     Args:
-        folder: holds `unet/` and `null_prompt/`.
+        folder: holds `unet/`, `null_prompt/` and `scaling.safetensors`.
         scaling_factor: the autoencoder's.
     """
     unet, null_prompt = load_unet(folder / "unet"), load_null_prompt(folder / "null_prompt")
-    return Segmenter(unet, null_prompt, scaling_factor).eval()
+    return Segmenter(unet, null_prompt, scaling_factor, load_scaling(folder / SCALING)).eval()

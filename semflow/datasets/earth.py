@@ -26,21 +26,6 @@ IMAGE_SIZE = (5400, 2700)  # width, height
 LABEL_SIZE = (7200, 3600)
 PIXELS_PER_DEGREE = IMAGE_SIZE[0] // 360
 
-WATER = 0
-# Name, display colour, IGBP classes merged into it: rare or look-alike ones together.
-CLASSES: tuple[tuple[str, tuple[int, int, int], tuple[int, ...]], ...] = (
-    ("water", (28, 66, 120), (0,)),
-    ("needleleaf and mixed forest", (0, 92, 64), (1, 3, 5)),
-    ("broadleaf forest", (30, 150, 40), (2, 4)),
-    ("shrubland", (196, 150, 92), (6, 7)),
-    ("savanna", (160, 180, 60), (8, 9)),
-    ("grassland and wetland", (230, 220, 120), (10, 11)),
-    ("cropland and urban", (220, 90, 60), (12, 13, 14)),
-    ("snow and ice", (240, 248, 255), (15,)),
-    ("barren", (210, 200, 190), (16,)),
-)
-
-
 VAL_OF_HELD_OUT = 3
 """Of the held-out blocks 0, n, 2n, ... the second of every three is val; the others are test."""
 
@@ -48,21 +33,20 @@ VAL_OF_HELD_OUT = 3
 class EarthReader:
     """Tiles of one planet, split by blocks of longitude that tiles of two splits never share."""
 
-    classes = ClassTable(
-        names=tuple(name for name, _, _ in CLASSES),
-        colors=tuple(color for _, color, _ in CLASSES),
-        mirrored=tuple(range(len(CLASSES))),
-        background=None,
-    )
-
     def __init__(self, raw: Path, params: EarthIndex) -> None:
-        """Args: raw: the folder that the `raw` stage fills; params: how to cut it.
+        """Args: raw: the folder that the `raw` stage fills; params: its classes, how to cut it.
 
         Raises:
             UserError: a raw file is missing.
         """
         self._raw = raw
         self._params = params
+        self.classes = ClassTable(
+            names=tuple(one.name for one in params.classes),
+            colors=tuple(one.color for one in params.classes),
+            mirrored=tuple(range(len(params.classes))),
+            background=None,
+        )
         for path in self.files():
             if not path.is_file():
                 raise UserError(f"{path} is missing; fetch it with: {FETCH}")
@@ -87,7 +71,7 @@ class EarthReader:
             west, east = block * block_width + gap, (block + 1) * block_width - gap
             for y in range(north, south - params.tile_size + 1, stride):
                 for x in range(west, east - params.tile_size + 1, stride):
-                    if np.mean(self._crop(label, y, x) != WATER) >= params.min_land:
+                    if np.mean(self._crop(label, y, x) != params.water) >= params.min_land:
                         place = {"y": y, "x": x, "group": block}
                         yield Sample(f"earth_{y:04d}_{x:04d}", split, place)
 
@@ -106,7 +90,8 @@ class EarthReader:
         return _planet_image(*_version(self._raw / IMAGE_FILE))
 
     def _planet_label(self) -> NDArray[np.uint8]:
-        return _planet_label(*_version(self._raw / LABEL_FILE), self._params.mode_filter)
+        merged = tuple(one.igbp for one in self._params.classes)
+        return _planet_label(*_version(self._raw / LABEL_FILE), merged, self._params.mode_filter)
 
 
 def _split_of(block: int, hold_out_every: int) -> str:
@@ -129,14 +114,16 @@ def _planet_image(path: Path, _size: int, _time: int) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=1)
-def _planet_label(path: Path, _size: int, _time: int, mode_filter: int) -> NDArray[np.uint8]:
+def _planet_label(
+    path: Path, _size: int, _time: int, merged: tuple[tuple[int, ...], ...], mode_filter: int
+) -> NDArray[np.uint8]:
     igbp = _open(path, LABEL_SIZE)
     table = np.zeros(256, np.uint8)
-    for class_id, (_, _, members) in enumerate(CLASSES):
+    for class_id, members in enumerate(merged):
         table[list(members)] = class_id
     # Nearest keeps ids whole; coastlines then match the imagery to the pixel.
     label = table[np.asarray(igbp.resize(IMAGE_SIZE, Image.Resampling.NEAREST))]
-    planet = majority(label, len(CLASSES), mode_filter)
+    planet = majority(label, len(merged), mode_filter)
     planet.setflags(write=False)  # tiles are views of it
     return planet
 

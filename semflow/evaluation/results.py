@@ -103,6 +103,7 @@ class SegmentationFigures(Result):
     iou_per_class: In class order; null where a class neither occurs nor is predicted.
     evaluations: Network evaluations of an image, in the mean; null of what solves nothing.
     tolerance: Of a solver that chooses its own steps; null of all others.
+    blur: Deviation of the blur before the colour classifier, pixels; null of all others.
     """
 
     miou: Score
@@ -113,6 +114,7 @@ class SegmentationFigures(Result):
     iou_per_class: list[Score]
     evaluations: float | None = None
     tolerance: float | None = None
+    blur: float | None = None
 
 
 class Segmentation(Result):

@@ -65,6 +65,7 @@ def render_page(content: Content) -> str:
     )
     environment.filters.update({each.__name__: each for each in _FILTERS})
     environment.globals["percent"] = formats.percent
+    environment.globals["remark"] = runs.remark
     metrics, solver = content.metrics, content.solver
     segmented = runs.segmentation_runs(metrics, solver)
     synthesized = runs.synthesis_runs(metrics, solver)
@@ -76,7 +77,6 @@ def render_page(content: Content) -> str:
         synthesized=synthesized,
         write_fd=write_fd,
         baselines=runs.baselines(metrics),
-        remarks=runs.REMARKS,
         comparison=_comparison(metrics),
         best_steps=_best_steps(metrics),
         absent=runs.absent_classes(metrics),

@@ -34,6 +34,7 @@ REMARKS = {
     "color_classifier": "One Gaussian over colours for each class, pixel by pixel",
 }
 """What the baselines are, the first to be compared with first."""
+BLUR_REMARK = "after a blur of {:g} pixels, the best of baseline.color_blur on val"
 
 Figures = TypeVar("Figures", SegmentationFigures, SynthesisFigures)
 
@@ -127,6 +128,14 @@ def baselines(metrics: Metrics) -> dict[str, SegmentationFigures]:
     known = [name for name in REMARKS if name in metrics.baselines]
     order = known + sorted(set(metrics.baselines) - set(known))
     return {name: metrics.baselines[name] for name in order}
+
+
+def remark(name: str, figures: SegmentationFigures) -> str:
+    """What a baseline is, and what it has chosen; nothing of one that is not known."""
+    parts = [REMARKS[name]] if name in REMARKS else []
+    if figures.blur is not None:
+        parts.append(BLUR_REMARK.format(figures.blur))
+    return ", ".join(parts)
 
 
 def absent_classes(metrics: Metrics) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from semflow.core.files import whole_folder, write_json
 from semflow.core.logs import TrainingLog, log_folder
@@ -33,12 +32,8 @@ from semflow.training.grid import SampleGrid
 from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_split
 from semflow.training.loop import LossOf, Progress, optimise
 from semflow.training.loss import Task, end_points, flow_losses
-from semflow.training.samples import Extras, TrainingSample, TrainingSamples
+from semflow.training.samples import Extras, TrainingSample, TrainingSamples, first_batches
 from semflow.training.stage import TrainStage
-
-STATISTICS_BATCH = 64
-STATISTICS_SAMPLES = 1024
-"""To estimate scales from, where no closed form asks for a number of its own."""
 
 
 def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
@@ -186,11 +181,10 @@ def first_statistics(
     """
     if not params.standardise_ends and params.preconditioning is None:
         return None, None
-    count = STATISTICS_SAMPLES if params.preconditioning is None else params.preconditioning.samples
-    positions = torch.arange(count).split(STATISTICS_BATCH)
+    count = None if params.preconditioning is None else params.preconditioning.samples
     pairs = [
         end_points(autoencoder, batch, params.posterior, noise)
-        for batch in DataLoader(samples, batch_sampler=[part.tolist() for part in positions])
+        for batch in first_batches(samples, count)
     ]
     x_0, x_1 = (torch.cat(ends) for ends in zip(*pairs, strict=True))
     ends = Ends.of(x_0, x_1) if params.standardise_ends else None

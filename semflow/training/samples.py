@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NotRequired, Protocol, TypedDict
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from semflow.core.labels import mirror
 from semflow.core.seeds import draws_at, sample_at, steps_at
@@ -18,6 +19,9 @@ from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import array_from, png_pixels
 
 Pixels = NDArray[np.uint8]
+STATISTICS_BATCH = 64
+STATISTICS_SAMPLES = 1024
+"""To estimate scales from, where no closed form asks for a number of its own."""
 
 
 class TrainingSample(TypedDict):
@@ -211,6 +215,18 @@ class TrainingSamples(Dataset[TrainingSample]):
     def key(self, index: int) -> str:
         """Key of the sample at a position of the shard folder."""
         return self.latents.key(index)
+
+
+def first_batches(samples: TrainingSamples, count: int | None) -> Iterator[TrainingSample]:
+    """The training order's first samples, to estimate from.
+
+    Args:
+        samples: By position.
+        count: How many; None for STATISTICS_SAMPLES.
+    """
+    positions = torch.arange(STATISTICS_SAMPLES if count is None else count)
+    parts = [part.tolist() for part in positions.split(STATISTICS_BATCH)]
+    yield from DataLoader(samples, batch_sampler=parts)
 
 
 def _array(folder: ShardFolder, index: int, name: str) -> NDArray[np.float32]:

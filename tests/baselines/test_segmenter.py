@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from support.tiny_data import BACKBONE, CLASSES, SIZE
 from torch import nn
 
 from semflow.baselines.color_classifier import load_color_classifier
+from semflow.baselines.scaling import InputScaling, input_scaling
 from semflow.baselines.schema import BaselineStage
 from semflow.baselines.train import train_baselines
 from semflow.baselines.unet import (
@@ -41,7 +43,12 @@ from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH
 from semflow.training.inputs import ModelInputs
-from semflow.training.samples import NoMasks, TrainingSample, TrainingSamples
+from semflow.training.samples import (
+    STATISTICS_SAMPLES,
+    NoMasks,
+    TrainingSample,
+    TrainingSamples,
+)
 
 NUM_CLASSES = len(CLASSES.names)
 NUM_OUTPUTS = NUM_CLASSES * PATCH**2
@@ -50,7 +57,7 @@ NUM_OUTPUTS = NUM_CLASSES * PATCH**2
 @pytest.fixture
 def segmenter() -> Segmenter:
     unet = twin(scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS), 1, NUM_OUTPUTS)
-    return Segmenter(unet, NullPrompt(tokens=1, width=8), 0.5).eval()
+    return Segmenter(unet, NullPrompt(tokens=1, width=8), 0.5, InputScaling.none(CHANNELS)).eval()
 
 
 def test_its_head_has_a_channel_for_every_class_of_every_pixel_of_a_patch(
@@ -91,6 +98,70 @@ def test_its_scores_are_the_unets_channels_laid_out_as_pixels(
         channels = [class_id * PATCH**2 + place for class_id in range(NUM_CLASSES)]
         torch.testing.assert_close(logits[:, :, y, x], raw[:, channels, y // PATCH, x // PATCH])
     assert torch.equal(segmenter.score_batch(autoencoder, pixels), logits)
+
+
+@torch.no_grad()
+def test_its_network_sees_latents_at_mean_0_and_deviation_1(segmenter: Segmenter) -> None:
+    scale = torch.logspace(-2, 1, CHANNELS)[:, None, None]
+    latents = 3 + scale * torch.randn(
+        64, CHANNELS, 4, 4, generator=torch.Generator().manual_seed(0)
+    )
+    scaled = copy.deepcopy(segmenter)
+    scaled.scaling = InputScaling.of(latents)
+    seen = scaled.scaling(latents).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(seen.mean(dim=1), torch.zeros(CHANNELS), atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.std(dim=1), torch.ones(CHANNELS), atol=1e-4, rtol=0)
+    expected = segmenter(scaled.scaling(latents[:2]), (SIZE, SIZE))
+    assert torch.equal(scaled(latents[:2], (SIZE, SIZE)), expected)
+
+
+def test_a_channel_that_is_constant_is_centred_and_not_blown_up() -> None:
+    latents = torch.full((2, 1, 3, 3), 7.0)
+    assert not InputScaling.of(latents)(latents).any()
+    assert float(InputScaling.of(latents).deviation) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("standardised", [False, True])
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_its_input_is_scaled_where_the_flows_is(
+    dataset: TinyDataset, params: DatasetParams, standardised: bool, preconditioned: bool
+) -> None:
+    flow = params.flow.model_copy(
+        update={
+            "standardise_ends": standardised,
+            "preconditioning": params.flow.preconditioning if preconditioned else None,
+            "posterior": "mode",
+        }
+    )
+    settings = stage(params.model_copy(update={"flow": flow}))
+    samples = tiny_samples(params, dataset)
+    found = input_scaling(samples, settings.flow, 0.5)
+    if not (standardised or preconditioned):
+        # The paper's settings: not one bit of the latents changes.
+        latents = torch.randn(2, CHANNELS, 4, 4)
+        assert torch.equal(found(latents), latents)
+        return
+    assert params.flow.preconditioning is not None
+    count = params.flow.preconditioning.samples if preconditioned else STATISTICS_SAMPLES
+    means = torch.stack([samples[i]["moments"][:CHANNELS] for i in range(count)]) * 0.5
+    torch.testing.assert_close(found.mean, means.mean(dim=(0, 2, 3)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.deviation, means.std(dim=(0, 2, 3)), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("posterior", ["sample", "mode"])
+def test_scales_are_those_of_posterior_samples_or_modes_as_the_flow_draws_them(
+    dataset: TinyDataset, params: DatasetParams, posterior: str
+) -> None:
+    samples, part = tiny_samples(params, dataset), stage(params).flow
+    assert part.preconditioning is not None
+    drawn = []
+    for position in range(part.preconditioning.samples):
+        mean, log_variance = samples[position]["moments"].chunk(2)
+        noise = samples[position]["moments_noise"] if posterior == "sample" else 0
+        drawn.append(0.5 * (mean + (log_variance / 2).exp() * noise))
+    expected = torch.stack(drawn).std(dim=(0, 2, 3))
+    found = input_scaling(samples, part.model_copy(update={"posterior": posterior}), 0.5)
+    torch.testing.assert_close(found.deviation, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture
@@ -212,8 +283,9 @@ def test_a_sample_without_any_class_does_not_stop_it_however_small_its_parts(
 
 
 def test_it_takes_the_backbones_shape_or_its_own(
-    params: DatasetParams, inputs: ModelInputs
+    dataset: TinyDataset, params: DatasetParams, inputs: ModelInputs
 ) -> None:
+    samples = tiny_samples(params, dataset)
     shape = NetworkShape.model_validate(
         {
             "block_out_channels": [8, 8, 8],
@@ -224,14 +296,19 @@ def test_it_takes_the_backbones_shape_or_its_own(
     )
     own = params.baseline.model_copy(update={"network": shape})
     for baseline, channels in ((params.baseline, BACKBONE.block_out_channels), (own, (8, 8, 8))):
-        segmenter = new_segmenter(inputs, baseline, NUM_CLASSES, PATCH)
+        settings = stage(params.model_copy(update={"baseline": baseline}))
+        segmenter = new_segmenter(inputs, settings, (SIZE, SIZE), samples)
         assert tuple(segmenter.field.unet.config.block_out_channels) == tuple(channels)
         logits = segmenter(torch.zeros(1, CHANNELS, 4, 4), (4 * PATCH, 4 * PATCH))
         assert logits.shape == (1, NUM_CLASSES, 4 * PATCH, 4 * PATCH)
 
 
 def test_the_stage_leaves_both_baselines_and_the_same_bytes_twice(
-    workspace: Path, params: DatasetParams, inputs: ModelInputs, autoencoder: PatchAutoencoder
+    workspace: Path,
+    dataset: TinyDataset,
+    params: DatasetParams,
+    inputs: ModelInputs,
+    autoencoder: PatchAutoencoder,
 ) -> None:
     for name in ("one", "two"):
         train_baselines(inputs, stage(params), workspace / name)
@@ -242,9 +319,13 @@ def test_the_stage_leaves_both_baselines_and_the_same_bytes_twice(
     assert found.keys() > {
         "color_classifier.safetensors",
         "unet/diffusion_pytorch_model.safetensors",
+        "scaling.safetensors",
         "provenance.json",
     }
     trained = load_segmenter(workspace / "one", 0.5)
+    expected_scaling = input_scaling(tiny_samples(params, dataset), stage(params).flow, 0.5)
+    for name, values in expected_scaling.named_buffers():
+        assert torch.equal(getattr(trained.scaling, name), values)
     new = twin(scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS), params.baseline.seed, NUM_OUTPUTS)
     assert isinstance(trained.field.unet, nn.Module)
     assert not same_weights(trained.field.unet, new)
@@ -253,6 +334,7 @@ def test_the_stage_leaves_both_baselines_and_the_same_bytes_twice(
     assert trained.score_batch(autoencoder, pixels).shape == expected
     classifier = load_color_classifier(workspace / "one" / "color_classifier.safetensors")
     assert classifier.score_batch(pixels).shape == expected
+    assert classifier.blur in params.baseline.color_blur
 
 
 def files(folder: Path) -> dict[str, bytes]:

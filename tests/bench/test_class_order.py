@@ -8,7 +8,6 @@ import torch
 from support.tiny import TinyDataset
 
 from bench.class_order import best_order, main, miou_of, posteriors, scheme_anchors
-from semflow.shards.manifest import read_manifest
 
 GREYS = np.array([[0, 0, 0], [255, 255, 255], [127, 127, 127]], np.float32)
 
@@ -25,7 +24,7 @@ def test_doubt_between_two_classes_is_read_as_the_third_whose_colour_lies_betwee
 
 
 def test_posteriors_are_probabilities_of_every_pixel_of_some_tiles(dataset: TinyDataset) -> None:
-    posterior, label = posteriors(read_manifest(dataset.shards / "train"), tiles=3)
+    posterior, label = posteriors(dataset.shards, tiles=3)
     assert posterior.shape == (3 * 16 * 16, 4)
     assert label.shape == (3 * 16 * 16,)
     assert torch.allclose(posterior.sum(dim=1), torch.ones(len(posterior)))

@@ -13,9 +13,9 @@ from PIL import Image
 
 from semflow.core.errors import UserError
 from semflow.datasets import earth
-from semflow.datasets.earth import CLASSES, FETCH, IMAGE_FILE, LABEL_FILE, EarthReader, majority
+from semflow.datasets.earth import FETCH, IMAGE_FILE, LABEL_FILE, EarthReader, majority
 from semflow.datasets.readers import open_reader
-from semflow.datasets.schema import EarthIndex, SplitStride
+from semflow.datasets.schema import EarthClass, EarthIndex, SplitStride
 from semflow.schema import read_params
 from tools.closure import ROOT
 
@@ -88,8 +88,41 @@ def test_a_window_without_a_centre_is_refused() -> None:
         majority(np.zeros((3, 3), np.uint8), 1, 4)
 
 
-def test_every_land_cover_class_is_merged_into_exactly_one_class() -> None:
-    assert sorted(member for _, _, members in CLASSES for member in members) == list(range(17))
+def merging(*groups: tuple[int, ...]) -> tuple[EarthClass, ...]:
+    """Classes of these land cover classes; their colours tell them apart."""
+    return tuple(
+        EarthClass(name=f"class {number}", color=(number, 0, 0), igbp=group)
+        for number, group in enumerate(groups)
+    )
+
+
+LAND = tuple(range(1, 17))
+
+
+@pytest.mark.parametrize(
+    ("groups", "complaint"),
+    [
+        (((0,), LAND[:-1]), r"igbp classes \[16\] are in no class; add them to one"),
+        (((0,), LAND, (4,)), "igbp class 4 is there twice"),
+        (((0, *LAND),), "class 'class 0' merges water with land, which min_land tells apart"),
+        (((3,), (0, 1)), r"igbp classes \[2, 4, "),
+        (((0,), LAND, ()), "at least 1 item"),
+        (((0,), (*LAND, 17)), "less than or equal to 16"),
+    ],
+)
+def test_the_land_covers_classes_are_each_in_exactly_one_class(
+    groups: tuple[tuple[int, ...], ...], complaint: str
+) -> None:
+    classes = [{"name": f"class {i}", "color": (i, 0, 0), "igbp": g} for i, g in enumerate(groups)]
+    values = PARAMS.model_dump() | {"classes": classes}
+    with pytest.raises(ValueError, match=complaint):
+        EarthIndex.model_validate(values)
+
+
+def test_two_classes_of_one_name_are_refused() -> None:
+    classes = [one.model_dump() | {"name": "land"} for one in merging((0,), LAND)]
+    with pytest.raises(ValueError, match="class 'land' is there twice"):
+        EarthIndex.model_validate(PARAMS.model_dump() | {"classes": classes})
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +223,7 @@ def test_a_tile_is_its_own_place_in_imagery_and_land_cover(
     planet: Path, reader: EarthReader
 ) -> None:
     raw = np.asarray(Image.open(planet / LABEL_FILE))
-    merged = {member: c for c, (_, _, members) in enumerate(CLASSES) for member in members}
+    merged = {igbp: c for c, one in enumerate(PARAMS.classes) for igbp in one.igbp}
     sample = next(s for s in reader.samples() if int(s.place["x"]) > 3000)
     y, x = int(sample.place["y"]), int(sample.place["x"])
     image, label = reader.read(sample)
@@ -210,8 +243,8 @@ def test_a_tile_is_its_own_place_in_imagery_and_land_cover(
 def test_land_cover_is_brought_to_the_imagerys_grid_by_its_nearest_pixel(planet: Path) -> None:
     raw = np.asarray(Image.open(planet / LABEL_FILE))
     merged = np.zeros(17, np.uint8)
-    for class_id, (_, _, members) in enumerate(CLASSES):
-        merged[list(members)] = class_id
+    for class_id, one in enumerate(PARAMS.classes):
+        merged[list(one.igbp)] = class_id
     unfiltered = EarthReader(planet, PARAMS.model_copy(update={"mode_filter": 1}))
     for sample in list(unfiltered.samples())[::200]:
         y, x = (int(sample.place[axis]) + np.arange(32) for axis in ("y", "x"))
@@ -223,6 +256,28 @@ def test_land_cover_is_brought_to_the_imagerys_grid_by_its_nearest_pixel(planet:
             for columns in ((4 * x + 2) // 3, (4 * x + 1) // 3)
         ]
         assert np.any([label == candidate for candidate in candidates], axis=0).all()
+
+
+def test_classes_are_the_parameters_in_their_order(planet: Path, reader: EarthReader) -> None:
+    assert reader.classes.names == tuple(one.name for one in PARAMS.classes)
+    # Other mergings, and water that is not the first: the same planet, opened anew.
+    classes = merging((1, 2, 3, 16), tuple(range(4, 16)), (0,))
+    params = PARAMS.model_copy(update={"classes": classes, "mode_filter": 1})
+    other = EarthReader(planet, params)
+    assert other.classes.names == ("class 0", "class 1", "class 2")
+    assert other.classes.colors == ((0, 0, 0), (1, 0, 0), (2, 0, 0))
+    assert other.classes.mirrored == (0, 1, 2)
+    fine = EarthReader(
+        planet, params.model_copy(update={"classes": merging(*((i,) for i in range(17)))})
+    )
+    table = np.array([2, 0, 0, 0, *[1] * 12, 0])
+    samples = list(other.samples())
+    # Without a filter what is land does not depend on how land is merged.
+    assert [sample.key for sample in samples] == [sample.key for sample in fine.samples()]
+    for sample in samples[::200]:
+        _, label = other.read(sample)
+        assert np.mean(label != 2) >= PARAMS.min_land
+        assert np.array_equal(label, table[fine.read(sample)[1]])
 
 
 def test_opening_the_reader_needs_both_files(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
     assert found.synthesis.roundtrip_miou == system.synthesis["euler-2"].roundtrip_miou_unet
     assert list(found.baselines) == ["blind"]
     assert found.baselines["blind"] != system.segmentation["euler-1"]
+    assert found.baselines["blind"].blur == 2.5
+    assert system.segmentation["euler-1"].blur is None
     assert found.segmentation.oracle_miou is not None
     assert found.segmentation.miou is not None
     assert found.segmentation.oracle_miou > found.segmentation.miou

@@ -67,6 +67,15 @@ def test_each_row_of_the_segmentation_table_holds_its_own_scores(content: Conten
     assert table.row("Oracle") == ["97.3", "99.1", NOTHING]
 
 
+def test_the_colour_classifiers_blur_is_stated(content: Content, metrics: Metrics) -> None:
+    said = "after a blur of 2 pixels"
+    assert said not in Reader(render_page(content)).text
+    blurred = metrics.baselines["color_classifier"].model_copy(update={"blur": 2.0})
+    baselines = {**metrics.baselines, "color_classifier": blurred}
+    found = replace(content, metrics=metrics.model_copy(update={"baselines": baselines}))
+    assert Reader(render_page(found)).text.count(said) == 1
+
+
 def test_each_column_of_the_class_table_is_of_its_own_segmenter(content: Content) -> None:
     table = Reader(render_page(content)).table("IoU by class")
     assert [name.replace(SPACE, " ") for name in table.columns] == [

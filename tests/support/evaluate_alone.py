@@ -53,7 +53,13 @@ def simple_evaluation(
     baselines = {"blind": lambda _batch, latents: pipeline.class_scores(latents.x_0)}
     synthesizers = {"painter": lambda batch: 255 - batch.image}
     return Evaluation(
-        pipeline, samples, simple_judges(pipeline), baselines, synthesizers, background=0
+        pipeline,
+        samples,
+        simple_judges(pipeline),
+        baselines,
+        {"blind": 2.5},
+        synthesizers,
+        background=0,
     )
 
 
