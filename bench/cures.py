@@ -5,7 +5,7 @@
     python -m bench.cures robots bench/cures.yaml docs/cures-robots.json --table
 
 Needs a data set that is made up to its baseline. A trial is a name and what it changes in the data
-set's block of params.yaml; trials that the results file has with the same block are left out, and a
+set's block of params.yaml, after what the file says under `start`; trials that the results file has with the same block are left out, and a
 killed trial goes on where it was. The same samples in the same order for all; choices are made on
 val. The last form prints the results as a table in Markdown.
 """
@@ -32,7 +32,6 @@ from semflow.training.stage import TrainStage
 from stages.entry import Folders
 
 SAMPLES = 256
-STEPS = 450
 SEGMENTATION_STEPS = (1, 2, 5, 10, 25)
 SYNTHESIS_STEPS = (1, 2, 5, 25)
 HEAD = (
@@ -56,16 +55,17 @@ def main() -> None:
         print("\n".join((*HEAD, *rows(results))))
         return
     trials = read_values(options.trials)
+    start = trials.pop("start")
     for name in options.only or trials:
-        params = block_of(options.dataset, trials[name] or {})
+        params = block_of(options.dataset, start, trials[name] or {})
         if results.get(name, {}).get("block") != params.model_dump(mode="json"):
             results[name] = run_trial(options.dataset, name, params)
             write_json(options.results, results)
             print(*rows({name: results[name]}), flush=True)
 
 
-def block_of(dataset: str, changes: Mapping[str, Any]) -> DatasetParams:
-    """A data set's block of params.yaml with a trial's changes, measured on val."""
+def block_of(dataset: str, *changes: Mapping[str, Any]) -> DatasetParams:
+    """A data set's block of params.yaml with changes, one after another, measured on val."""
     block = read_values(PARAMS_FILE)[dataset]
     measured = {
         "split": "val",
@@ -74,9 +74,8 @@ def block_of(dataset: str, changes: Mapping[str, Any]) -> DatasetParams:
         "synthesis_steps": SYNTHESIS_STEPS,
         "adaptive": False,
     }
-    merge(block, {"evaluate": measured})
-    merge(block, changes)
-    merge(block, {"train": {"steps": STEPS}})
+    for values in ({"evaluate": measured}, *changes):
+        merge(block, values)
     adapter: TypeAdapter[DatasetParams] = TypeAdapter(DatasetParams)
     return adapter.validate_python(block)
 

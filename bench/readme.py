@@ -1,18 +1,19 @@
 """Writes figures and pictures into the README: nothing there is typed by hand.
 
-    python -m bench.readme keep docs/NAME    # in the workspace of any run
-    python -m bench.readme write             # in the workspace of `make demo`
+    python -m bench.readme keep DATASET docs/NAME    # in the workspace of any run
+    python -m bench.readme write
 
-`keep` notes a run's figures as NAME.json, from reports/earth/metrics.json, and its picture as
-NAME.png, by running models/earth/pipeline on a few of the tested samples. `write` does so for the
-demo, as docs/earth, and puts it between the README's two markers.
+`keep` notes a run's figures as NAME.json, from reports/DATASET/metrics.json, and its picture as
+NAME.png, by running models/DATASET/pipeline on a few of the tested samples. `write` puts those of
+RUNS between the README's two markers.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,31 @@ from stages.entry import Folders
 
 README = Path("README.md")
 START, END = "<!-- figures: written by bench/readme.py -->", "<!-- end of figures -->"
-DATASET = "earth"
-RUNS = {"make demo": Path("docs/earth")}
-"""What the README shows; a run that was measured otherwise does not stand beside it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the README shows of a run.
+
+    Args:
+        title: What was run.
+        path: Of what is kept of it, without an ending.
+        groups: What its intervals draw anew.
+    """
+
+    title: str
+    path: Path
+    groups: str
+
+
+RUNS = (
+    Run(
+        "`pretrained/robots` (`semflow use long robots && dvc repro`)",
+        Path("docs/robots"),
+        "combinations of part designs",
+    ),
+    Run("Earth, `make demo`", Path("docs/earth"), "blocks of longitude"),
+)
 PICTURE_SCALE = 2
 TILES, SEEDS = 8, (0, 1)
 BASELINES = {
@@ -54,21 +77,23 @@ Figures = Mapping[str, Any]
 def main() -> None:
     """Keeps a run's figures, or writes those that are kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=("keep", "write"))
-    parser.add_argument("name", type=Path, nargs="?", help="path without its ending, for keep")
+    actions = parser.add_subparsers(dest="action", required=True)
+    keeping = actions.add_parser("keep")
+    keeping.add_argument("dataset")
+    keeping.add_argument("name", type=Path, help="path without its ending")
+    actions.add_parser("write")
     options = parser.parse_args()
-    if (options.action == "keep") != (options.name is not None):
-        parser.error("keep takes a name, write takes none")
-    keep(options.name or RUNS["make demo"])
-    if options.action == "write":
-        runs = {run: read_json(path.with_suffix(".json")) for run, path in RUNS.items()}
-        write_text(README, with_figures(README.read_text("utf-8"), runs))
+    if options.action == "keep":
+        keep(options.dataset, options.name)
+        return
+    kept = [read_json(run.path.with_suffix(".json")) for run in RUNS]
+    write_text(README, with_figures(README.read_text("utf-8"), RUNS, kept))
 
 
-def keep(name: Path) -> None:
+def keep(dataset: str, name: Path) -> None:
     """Writes NAME.json and NAME.png of this workspace's run."""
-    folders = Folders(DATASET)
-    train = read_params().dataset(DATASET).train
+    folders = Folders(dataset)
+    train = read_params().dataset(dataset).train
     metrics = read_metrics(folders.metrics)
     seen = train.steps * train.batch_size
     kept = {"samples_seen": seen, "metrics": metrics.model_dump(mode="json")}
@@ -97,88 +122,73 @@ def picture(pipeline: SemFlowPipeline, tested: ShardFolder) -> NDArray[np.uint8]
     return picture_grid(list(zip(*columns, strict=True)))
 
 
-def with_figures(readme: str, runs: Mapping[str, Figures]) -> str:
+def with_figures(readme: str, runs: Sequence[Run], kept: Sequence[Figures]) -> str:
     """A README with other figures between its two markers.
 
     Args:
         readme: Its text.
-        runs: What is noted of each run, by the command that made it.
+        runs: What is shown, in order.
+        kept: What is noted of each run.
     """
     if readme.count(START) != 1 or readme.count(END) != 1:
         sys.exit(f"error: README.md must have {START} and {END} once each")
     before, rest = readme.split(START)
     after = rest.split(END)[1]
-    parts = [START, pictures(), introduction(runs), segmentation(runs), synthesis(runs), END]
-    return before + "\n\n".join(parts) + after
+    shown = [part for run, figures in zip(runs, kept, strict=True) for part in parts(run, figures)]
+    return before + "\n\n".join([START, *shown, END]) + after
 
 
-def pictures() -> str:
-    """The grids of all runs."""
-    shown = [f"![Eight held-out tiles, {run}]({path}.png)" for run, path in RUNS.items()]
-    return "\n\n".join(
-        [
-            *shown,
-            "Held-out tiles after " + " and ".join(f"`{run}`" for run in RUNS) + "; from above: "
-            "image, true label, segmented by the flow, synthesized from the true label with two "
-            "seeds.",
-        ]
-    )
+def parts(run: Run, figures: Figures) -> list[str]:
+    """What the README says of one run, in paragraphs."""
+    metrics = figures["metrics"]
+    return [
+        f"**{run.title}**",
+        f"![Eight held-out samples]({run.path}.png)",
+        "Held-out samples; from above: image, true label, segmented by the flow, synthesized from "
+        f"the true label with two seeds. {introduction(run, figures)}",
+        segmentation(metrics),
+        synthesis(metrics),
+    ]
 
 
-def introduction(runs: Mapping[str, Figures]) -> str:
+def introduction(run: Run, figures: Figures) -> str:
     """What was measured."""
-    first = next(iter(runs.values()))["metrics"]
-    seen = " and ".join(f"{figures['samples_seen']:,}" for figures in runs.values())
-    samples = f"{first['segmentation']['samples']:,}"
-    # Runs that were kept before there were intervals name neither split nor groups.
-    tiles, brackets = f"{samples} tiles of held-out longitude blocks", ""
-    if "groups" in first:
-        tiles = f"{samples} {first['split']} tiles in {first['groups']} held-out longitude blocks"
-        brackets = (
-            " In brackets: 95% of what the same figures are when these blocks are drawn anew, with "
-            "replacement."
-        )
+    metrics = figures["metrics"]
+    found = metrics["segmentation"]
     return (
-        f"{len(first['classes'])} classes, {tiles}, {seen} training samples seen; oracle mIoU "
-        f"{figure(first['segmentation']['oracle_miou'], 3)}.{brackets}"
+        f"{len(metrics['classes'])} classes, {found['samples']:,} {metrics['split']} samples in "
+        f"{metrics['groups']} {run.groups}, {figures['samples_seen']:,} training samples seen; "
+        f"oracle mIoU {figure(found['oracle_miou'], 3)}. In brackets: 95% of what the same figures "
+        f"are when these {run.groups} are drawn anew, with replacement."
     )
 
 
-def segmentation(runs: Mapping[str, Figures]) -> str:
-    """mIoU of the flow by steps, of other systems and of the baselines, a column for each run."""
-
-    def rows(metrics: Figures) -> dict[str, str]:
-        found = _by_sampler(metrics, "segmentation", "SemFlow, ")
-        for name, figures in metrics["baselines"].items():
-            found[BASELINES.get(name, name)] = figures
-        return {name: _within(figures, "miou", 3) for name, figures in found.items()}
-
-    heads = ["segmentation, mIoU", *(f"`{run}`" for run in runs)]
-    return _table(heads, runs, rows, "-")
+def segmentation(metrics: Figures) -> str:
+    """mIoU of the flow by steps, of other systems and of the baselines."""
+    found = _by_sampler(metrics, "segmentation", "SemFlow, ")
+    for name, figures in metrics["baselines"].items():
+        found[BASELINES.get(name, name)] = figures
+    rows = [f"| {name} | {_within(figures, 'miou', 3)} |" for name, figures in found.items()]
+    return "\n".join(["| segmentation | mIoU |", "|---|---|", *rows])
 
 
-def synthesis(runs: Mapping[str, Figures]) -> str:
-    """Round trip and distance by steps, a pair of columns for each run."""
-
-    def rows(metrics: Figures) -> dict[str, str]:
-        found = {
-            name: f"{_within(figures, 'roundtrip_miou_unet', 3)} "
-            f"| {_within(figures, 'fd_mobilenetv2', 1)}"
-            for name, figures in _by_sampler(metrics, "synthesis", "").items()
-        }
-        floor = metrics["synthesis"]["floor_fd_mobilenetv2"]
-        found["real images"] = f"{_within(metrics['baselines']['unet'], 'miou', 3)} | {floor:.1f}"
-        return found
-
-    pairs = [head for run in runs for head in (f"round trip, `{run}`", "FD-MobileNetV2")]
-    table = _table(["synthesis", *pairs], runs, rows, "- | -")
-    found = [figures["metrics"]["synthesis"] for figures in runs.values()]
-    seeds = " and ".join(f"{one['diversity_st_lpips']:.3f}" for one in found)
+def synthesis(metrics: Figures) -> str:
+    """Round trip and distance by steps, beside the painter and real images."""
+    found, made = _by_sampler(metrics, "synthesis", ""), metrics["synthesis"]
+    rows = [
+        f"| {name} | {_within(figures, 'roundtrip_miou_unet', 3)} "
+        f"| {_within(figures, 'fd_mobilenetv2', 1)} |"
+        for name, figures in found.items()
+    ]
+    real = _within(metrics["baselines"]["unet"], "miou", 3)
+    rows.append(f"| real images | {real} | {made['floor_fd_mobilenetv2']:.1f} |")
+    table = ["| synthesis | round trip | FD-MobileNetV2 |", "|---|---|---|", *rows]
+    scale = figure(made.get("diversity_of_images"), 3)
     return (
-        f"{table}\n\nN = {found[0]['samples']:,} against {found[0]['reference_samples']:,} real "
-        "tiles. The round trip is the mIoU of the syntheses, segmented by the independent U-Net. "
-        f"Two seeds differ by {seeds} ST-LPIPS. The distances use MobileNetV2's features; they are "
-        "not FID."
+        "\n".join(table) + f"\n\nN = {made['samples']:,} against {made['reference_samples']:,} "
+        "real images. The round trip is the mIoU of the syntheses, segmented by the independent "
+        f"U-Net. Two seeds differ by {made['diversity_st_lpips']:.3f} ST-LPIPS, real images of "
+        f"other labels by {scale}. The distances use MobileNetV2's features; they are not FID."
     )
 
 
@@ -204,22 +214,6 @@ def _within(figures: Figures, name: str, digits: int) -> str:
         return value
     low, high = (figure(bound, digits) for bound in interval)
     return f"{value} <sub>[{low}, {high}]</sub>"
-
-
-def _table(
-    heads: Sequence[str],
-    runs: Mapping[str, Figures],
-    rows_of: Callable[[Figures], Mapping[str, str]],
-    absent: str,
-) -> str:
-    """A Markdown table of the rows of all runs; where a run lacks one, what stands for absent."""
-    found = [rows_of(figures["metrics"]) for figures in runs.values()]
-    lines = [
-        " | ".join([name, *(rows.get(name, absent) for rows in found)])
-        for name in dict.fromkeys(name for rows in found for name in rows)
-    ]
-    rule = "|---" * len(heads) + "|"
-    return "\n".join([f"| {' | '.join(heads)} |", rule, *(f"| {line} |" for line in lines)])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.tiny import TinyDataset
 
-from bench.readme import END, RUNS, START, main, picture, with_figures
+from bench.readme import END, RUNS, START, Run, main, picture, with_figures
 from semflow.core.files import read_json
 from semflow.evaluation.results import Metrics, write_metrics
 from semflow.pipeline import SemFlowPipeline
@@ -18,55 +18,60 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from tools.closure import ROOT
 
+ONE, TWO = (Run(name, Path(name), "blocks") for name in ("one", "two"))
+
 
 def test_the_readmes_figures_are_those_that_were_kept() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    runs = {run: read_json(ROOT / path.with_suffix(".json")) for run, path in RUNS.items()}
-    assert with_figures(readme, runs) == readme
+    kept = [read_json(ROOT / run.path.with_suffix(".json")) for run in RUNS]
+    assert with_figures(readme, RUNS, kept) == readme
 
 
 def test_a_table_has_a_row_for_every_sampler_system_and_baseline(metrics: Metrics) -> None:
     kept = {"samples_seen": 28_800, "metrics": metrics.model_dump(mode="json")}
-    old = {"samples_seen": 160_000, "metrics": {**kept["metrics"]}}
-    del old["metrics"]["systems"]
-    text = with_figures(f"before\n{START}\nstale\n{END}\nafter", {"one": kept, "two": old})
-    assert text.startswith(f"before\n{START}\n\n")
+    more = {**kept, "samples_seen": 160_000}
+    text = with_figures(f"before\n{START}\nstale\n{END}\nafter", [ONE, TWO], [kept, more])
+    assert text.startswith(f"before\n{START}\n\n**one**\n\n![Eight held-out samples](one.png)")
     assert text.endswith(f"\n\n{END}\nafter")
     assert "stale" not in text
+    assert text.index("28,800 training samples seen; oracle mIoU 0.938.") < text.index("**two**")
+    assert text.index("**two**") < text.index("160,000 training samples seen; oracle mIoU 0.938.")
     lines = text.splitlines()
-    at = lines.index("| segmentation, mIoU | `one` | `two` |")
+    at = lines.index("| segmentation | mIoU |")
     assert lines[at + 2 : at + 7] == [
-        "| SemFlow, 1 step | 0.438 | 0.438 |",
-        "| SemFlow, 2 steps | 0.438 | 0.438 |",
-        "| SemFlow, 10 steps | 0.438 | 0.438 |",
-        "| dsm, euler-25 | - | - |",
-        "| discriminative U-Net, same size, same samples | 0.875 | 0.875 |",
+        "| SemFlow, 1 step | 0.438 |",
+        "| SemFlow, 2 steps | 0.438 |",
+        "| SemFlow, 10 steps | 0.438 |",
+        "| dsm, euler-25 | - |",
+        "| discriminative U-Net, same size, same samples | 0.875 |",
     ]
-    assert "| 2 steps | 0.312 | 21.5 | 0.312 | 21.5 |" in lines
-    assert "| real images | 0.875 | 0.5 | 0.875 | 0.5 |" in lines
-    assert "28,800 and 160,000 training samples seen; oracle mIoU 0.938." in text
-    assert "N = 37 against 41 real tiles." in text
+    assert lines.count("| 2 steps | 0.312 | 21.5 |") == 2
+    assert lines.count("| real images | 0.875 | 0.5 |") == 2
+    assert "N = 37 against 41 real images." in text
+    assert "Two seeds differ by 0.203 ST-LPIPS, real images of other labels by -." in text
 
 
 def test_intervals_and_the_painter_are_written_where_a_run_has_them(metrics: Metrics) -> None:
     values = metrics.model_dump(mode="json")
     values["segmentation"]["by_steps"]["1"]["miou_interval"] = [0.41, 0.4562]
+    values["synthesis"]["diversity_of_images"] = 0.4321
     made = values["synthesis"]["by_steps"]["2"]
     made |= {"roundtrip_miou_unet_interval": [0.3, 0.35], "fd_mobilenetv2_interval": [20, 25.04]}
     values["systems"]["painter"] = {"segmentation": {}, "synthesis": {"mean": made}}
-    lines = with_figures(f"{START}{END}", {"one": {"samples_seen": 1, "metrics": values}})
-    assert "| SemFlow, 1 step | 0.438 <sub>[0.410, 0.456]</sub> |" in lines
+    text = with_figures(f"{START}{END}", [ONE], [{"samples_seen": 1, "metrics": values}])
+    assert "| SemFlow, 1 step | 0.438 <sub>[0.410, 0.456]</sub> |" in text
     pair = "0.312 <sub>[0.300, 0.350]</sub> | 21.5 <sub>[20.0, 25.0]</sub>"
-    assert f"| 2 steps | {pair} |" in lines
-    assert f"| painter: each class in its mean colour | {pair} |" in lines
-    assert "37 test tiles in 4 held-out longitude blocks" in lines
-    assert "blocks are drawn anew" in lines
+    assert f"| 2 steps | {pair} |" in text
+    assert f"| painter: each class in its mean colour | {pair} |" in text
+    assert "37 test samples in 4 blocks" in text
+    assert "these blocks are drawn anew" in text
+    assert "real images of other labels by 0.432." in text
 
 
 def test_a_readme_without_its_markers_is_refused(metrics: Metrics) -> None:
     kept = {"samples_seen": 1, "metrics": metrics.model_dump(mode="json")}
     with pytest.raises(SystemExit, match="once each"):
-        with_figures("no markers", {"one": kept})
+        with_figures("no markers", [ONE], [kept])
 
 
 def test_the_picture_has_a_column_a_tile_and_five_rows(
@@ -90,7 +95,7 @@ def test_a_runs_figures_and_picture_are_kept(
     shutil.copytree(dataset.shards / "val", project / "data" / "shards" / "earth" / "test")
     write_metrics(metrics, project / "reports" / "earth" / "metrics.json")
     (project / "docs").mkdir()
-    assert lines_of(main, "keep", "docs/tiny") == []
+    assert lines_of(main, "keep", "earth", "docs/tiny") == []
     train = read_params().dataset("earth").train
     assert read_json(project / "docs" / "tiny.json") == {
         "samples_seen": train.steps * train.batch_size,
