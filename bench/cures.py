@@ -5,9 +5,9 @@
     python -m bench.cures robots bench/cures.yaml docs/cures-robots.json --table
 
 Needs a data set that is made up to its baseline. A trial is a name and what it changes in the data
-set's block of params.yaml, after what the file says under `start`; trials that the results file has with the same block are left out, and a
-killed trial goes on where it was. The same samples in the same order for all; choices are made on
-val. The last form prints the results as a table in Markdown.
+set's block of params.yaml, after what the file says under `start`; trials that the results file has
+with the same block are left out, and a killed trial goes on where it was. All see the same samples
+in the same order; choices are made on val. The last form prints the results as a table in Markdown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bench.cures import HEAD, block_of, rows
@@ -12,11 +10,10 @@ from tools.closure import ROOT
 TRIALS = read_values(ROOT / "bench" / "cures.yaml")
 
 
+@pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("name", TRIALS)
 @pytest.mark.parametrize("dataset", ["earth", "robots"])
-def test_every_trial_is_a_valid_block_that_is_measured_on_val(
-    project: Path, dataset: str, name: str
-) -> None:
+def test_every_trial_is_a_valid_block_that_is_measured_on_val(dataset: str, name: str) -> None:
     block = block_of(dataset, TRIALS["start"], TRIALS[name] or {})
     assert block.evaluate.split == "val"
     for group, values in (TRIALS[name] or {}).items():
