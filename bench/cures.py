@@ -54,7 +54,7 @@ def main() -> None:
     if options.table:
         print("\n".join((*HEAD, *rows(results))))
         return
-    trials = read_values(options.trials)
+    trials = dict(read_values(options.trials))
     start = trials.pop("start")
     for name in options.only or trials:
         params = block_of(options.dataset, start, trials[name] or {})
