@@ -33,6 +33,7 @@ from semflow.networks.sources import load_unet
 from semflow.pipeline import load_pipeline
 from semflow.schema import DatasetParams
 from semflow.training import flow
+from semflow.training import samples as training_samples
 from semflow.training.checkpoints import SECONDS_VARIABLE
 from semflow.training.flow import extras_of, first_statistics, train_flow
 from semflow.training.grid import SampleGrid
@@ -194,8 +195,8 @@ def test_first_statistics_are_of_the_first_samples_between_the_ends_that_are_tra
     preconditioned: bool,
 ) -> None:
     # Two batches, the last one smaller.
-    monkeypatch.setattr(flow, "STATISTICS_BATCH", 3)
-    monkeypatch.setattr(flow, "STATISTICS_SAMPLES", 4)
+    monkeypatch.setattr(training_samples, "STATISTICS_BATCH", 3)
+    monkeypatch.setattr(training_samples, "STATISTICS_SAMPLES", 4)
     samples, noise = tiny_samples(params, dataset), noise_of(params.noise)
     autoencoder = lossless_autoencoder(scaling_factor=0.5)
     changes: dict[str, object] = {"standardise_ends": standardised}
