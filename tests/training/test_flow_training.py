@@ -32,7 +32,6 @@ from semflow.mask_latents.schema import MaskLatentsStage
 from semflow.networks.sources import load_unet
 from semflow.pipeline import load_pipeline
 from semflow.schema import DatasetParams
-from semflow.training import flow
 from semflow.training import samples as training_samples
 from semflow.training.checkpoints import SECONDS_VARIABLE
 from semflow.training.flow import extras_of, first_statistics, train_flow
