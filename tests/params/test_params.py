@@ -235,12 +235,12 @@ def test_values_that_contradict_each_other_are_refused(
         (
             "noise.shares",
             [0.25, 0.5],
-            "earth.noise: shares [0.25, 0.5] must be as many as cells [1, 16] and add up to 1",
+            "earth.noise: shares [0.25, 0.5] must be as many as cells [16, 64] and add up to 1",
         ),
         (
             "noise.shares",
             [1.0],
-            "earth.noise: shares [1.0] must be as many as cells [1, 16] and add up to 1",
+            "earth.noise: shares [1.0] must be as many as cells [16, 64] and add up to 1",
         ),
     ],
 )
@@ -257,6 +257,7 @@ def test_a_loss_by_anchors_that_no_draw_is_asked_for_is_refused(
 ) -> None:
     flow = values["earth"]["flow"]
     flow |= {"anchor_loss_weight": 0.0, "correction_weight": 0.0, "probability_at_image": 0.0}
+    flow |= {"own_states": None, "anchor_states": "image"}
     validate_params(values, "params.yaml")
     flow[weight] = 0.5
     assert complaint(values) == (

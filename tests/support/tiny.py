@@ -99,6 +99,9 @@ def tiny_params() -> DatasetParams:
                 update={
                     "probability_at_image": 0.4,
                     "probability_at_mask": 0.15,
+                    "own_states": None,
+                    "standardise_ends": False,
+                    "anchor_states": "image",
                     "preconditioning": PreconditioningParams(samples=4, loss_power=0.5),
                     "posterior": "sample",
                     "velocity_loss_weight": 1.0,
@@ -121,7 +124,12 @@ def tiny_params() -> DatasetParams:
                 }
             ),
             "inference": earth.inference.model_copy(
-                update={"solver": "euler", "segment_steps": 1, "synthesize_steps": 2}
+                update={
+                    "solver": "euler",
+                    "last_step_from": None,
+                    "segment_steps": 1,
+                    "synthesize_steps": 2,
+                }
             ),
         }
     )
