@@ -228,7 +228,7 @@ def test_values_that_contradict_each_other_are_refused(
             {"share": 0.5, "until": 1.0},
             "missing parameter earth.flow.own_states.max_steps; ",
         ),
-        ("flow.anchor_states", "own", "earth.flow: anchor_states: own needs own_states"),
+        ("flow.own_states", None, "earth.flow: anchor_states: own needs own_states"),
         ("noise.latents", -0.1, "earth.noise.latents = -0.1: "),
         ("noise.cells", [0, 16], "earth.noise.cells.0 = 0: "),
         ("noise.cells", [], "earth.noise.cells = []: "),
