@@ -16,10 +16,11 @@ from semflow.formulations.semflow import SemFlow
 from semflow.networks.anchors import unit_range_anchors
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.velocity import VelocityField, scratch_unet
+from semflow.pseudo_masks.noise import Noise
 from semflow.pseudo_masks.palette import make_palette
 from semflow.schema import DatasetParams
 from semflow.training.loop import LossOf
-from semflow.training.loss import flow_losses
+from semflow.training.loss import Task, flow_losses
 from semflow.training.samples import TrainingSample, TrainingSamples
 
 
@@ -27,8 +28,10 @@ from semflow.training.samples import TrainingSample, TrainingSamples
 def flow_loss(autoencoder: PatchAutoencoder, params: DatasetParams) -> LossOf:
     anchors = unit_range_anchors(make_palette(spread_palette(), len(CLASSES.names)).anchors)
 
+    task = Task(SemFlow(), autoencoder, None, None, anchors, Noise(10.0))
+
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
-        losses = flow_losses(model, SemFlow(), autoencoder, None, anchors, 10.0, batch, params.flow)
+        losses = flow_losses(model, task, batch, params.flow)
         return {"loss": losses.total, "velocity": losses.velocity, "anchor": losses.anchor}
 
     return loss_of
