@@ -15,7 +15,15 @@ from ruamel.yaml import YAML
 from flows.graph import GRAPH_FILES
 from semflow.schema import validate_params
 from tools import closure
-from tools.check_reruns import Change, altered, check_change, code_parts, code_table
+from tools.check_reruns import (
+    CHANGES,
+    DATASET,
+    Change,
+    altered,
+    check_change,
+    code_parts,
+    code_table,
+)
 from tools.closure import ROOT, code_of
 from tools.raw_trees import CELEBA_PARTS, make_celebamask_hq, make_cityscapes, make_coco_stuff
 from tools.smoke_datasets import TREES, with_all_listed
@@ -265,3 +273,9 @@ def test_every_package_and_top_module_of_the_library_is_a_row_of_the_table() -> 
     assert {"semflow/core", "semflow/pseudo_masks", "semflow/pipeline.py"} < set(names)
     assert "stages/entry.py" in names
     assert names == sorted(names)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: f"{change.block}.{change.key}")
+def test_what_make_smoke_changes_is_another_value(change: Change) -> None:
+    block = YAML(typ="safe").load(ROOT / "params.yaml")[DATASET][change.block]
+    assert block[change.key] != change.value

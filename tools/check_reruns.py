@@ -45,7 +45,7 @@ CHANGES = (
     Change("noise", "amplitude", 30.0, MASKS),
     Change("noise", "cells", [1, 8], MASKS),
     Change("train", "learning_rate", 0.0015, frozenset({"train"})),
-    Change("flow", "anchor_loss_weight", 2.0, frozenset({"train"})),
+    Change("flow", "anchor_loss_weight", 2.5, frozenset({"train"})),
 )
 
 
