@@ -18,17 +18,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from semflow.core.files import read_json, write_json
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
 from semflow.evaluation.results import Metrics
 from semflow.params.reading import PARAMS_FILE, read_values
 from semflow.params.recipes import merge
 from semflow.schema import DatasetParams
-from semflow.training.flow import train_flow
-from semflow.training.inputs import FlowInputs
 from semflow.training.stage import TrainStage
+from stages import train
 from stages.entry import Folders
 
 SAMPLES = 256
@@ -76,8 +73,7 @@ def block_of(dataset: str, *changes: Mapping[str, Any]) -> DatasetParams:
     }
     for values in ({"evaluate": measured}, *changes):
         merge(block, values)
-    adapter: TypeAdapter[DatasetParams] = TypeAdapter(DatasetParams)
-    return adapter.validate_python(block)
+    return DatasetParams.model_validate(block)
 
 
 def run_trial(dataset: str, name: str, params: DatasetParams) -> dict[str, Any]:
@@ -87,21 +83,15 @@ def run_trial(dataset: str, name: str, params: DatasetParams) -> dict[str, Any]:
         `block`, `minutes` of training, and `metrics`.
     """
     folders = Folders(dataset)
-    out = Path("models") / dataset / "cures" / name
-    inputs = FlowInputs(
-        dataset,
-        folders.shards,
-        folders.image_latents,
-        folders.autoencoder,
-        folders.backbone,
-        folders.pseudo_masks,
-        folders.mask_latents,
-    )
+    # The stage itself, but for where its checkpoint goes: DVC's own stays as it is.
+    folders.pipeline = Path("models") / dataset / "cures" / name
     started = time.monotonic()
-    train_flow(inputs, TrainStage.model_validate(params.model_dump()), out)
+    train.main(dataset, TrainStage.model_validate(params.model_dump()), folders)
     minutes = (time.monotonic() - started) / 60
-    measured = EvaluationInputs(out, folders.baseline, folders.metric_weights, folders.shards)
-    metrics = evaluate_dataset(dataset, measured, params.evaluate)
+    inputs = EvaluationInputs(
+        folders.pipeline, folders.baseline, folders.metric_weights, folders.shards
+    )
+    metrics = evaluate_dataset(dataset, inputs, params.evaluate)
     assert metrics is not None
     return {
         "block": params.model_dump(mode="json"),
