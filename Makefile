@@ -1,6 +1,6 @@
 # python3 and make are all that has to be there; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-long smoke smoke-datasets test check format deps
+.PHONY: help setup demo demo-long study smoke smoke-datasets test check format deps
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +14,7 @@ help:
 	@echo "make setup      install into .venv, versions pinned by constraints.txt"
 	@echo "make demo       Earth from nothing to reports/earth/index.html, about 10 minutes on 2 cores"
 	@echo "make demo-long  the same road, trained for one to two hours"
+	@echo "make study      the rows of docs/study.md, hours; goes on where it was cut off"
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
 	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
 	@echo "make test       the test suite"
@@ -36,6 +37,10 @@ demo-long: setup
 	semflow use long earth
 	dvc repro
 	@echo "done: reports/earth/index.html; git checkout params.yaml brings back the short demo"
+
+# Needs both data sets listed in params.yaml: datasets: [earth, robots].
+study: setup
+	dvc repro --keep-going study/dvc.yaml
 
 smoke: setup
 	rm -rf .smoke

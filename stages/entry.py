@@ -14,7 +14,7 @@ from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
 from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 from semflow.params.fields import StageParams
-from semflow.params.reading import read_stage_params
+from semflow.params.rows import is_row, read_item_params, read_row
 
 Params = TypeVar("Params", bound=StageParams)
 
@@ -41,11 +41,33 @@ class Folders:
         self.runtime = Path("reports") / dataset / "runtime.json"
 
 
+def folders_of(item: str) -> Folders:
+    """The folders of a data set, or those of a row: the data set's, but for what the row makes.
+
+    Raises:
+        UserError: Study/rows.yaml has no such row.
+    """
+    if not is_row(item):
+        return Folders(item)
+    row = read_row(item)
+    folders = Folders(row.dataset)
+    folders.pseudo_masks = Path("data/pseudo_masks") / row.masks
+    folders.mask_latents = Path("data/mask_latents") / row.masks
+    folders.pipeline = Path("models") / item / "pipeline"
+    results = Path("study/results") / item
+    folders.metrics = results / "metrics.json"
+    folders.segmentation_curve = results / "segmentation_by_steps.json"
+    folders.synthesis_curve = results / "synthesis_by_steps.json"
+    folders.report = results / "index.html"
+    folders.runtime = results / "runtime.json"
+    return folders
+
+
 def run(stage: Callable[[str, Params, Folders], None], model: type[Params]) -> None:
-    """Runs a stage for the data set named on the command line; all ranks of a launch run it.
+    """Runs a stage for the data set or row on the command line; all ranks of a launch run it.
 
     Args:
-        stage: Takes the data set's name, its parameters and folders.
+        stage: Takes the data set's or row's name, its parameters and folders.
         model: The groups of params.yaml that the stage reads.
     """
 
@@ -53,10 +75,10 @@ def run(stage: Callable[[str, Params, Folders], None], model: type[Params]) -> N
         """Runs it and notes how long it took."""
         if len(sys.argv) != 2:
             raise UserError(f"usage: python -m stages.{_name()} DATASET")
-        dataset = sys.argv[1]
-        folders = Folders(dataset)
+        item = sys.argv[1]
+        folders = folders_of(item)
         started = time.monotonic()
-        stage(dataset, read_stage_params(dataset, model), folders)
+        stage(item, read_item_params(item, model), folders)
         if _is_first_rank():
             note_runtime(folders.runtime, _name(), time.monotonic() - started)
 

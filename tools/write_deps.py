@@ -14,10 +14,13 @@ from semflow.core.files import write_text
 from semflow.params.recipes import round_trip
 from tools.closure import ROOT, code_of
 
+STUDY = "study/dvc.yaml"
+"""The graph of rows beside the data sets: other stages of the same names, on the same code."""
+
 
 def main() -> None:
-    """Rewrites dvc.yaml and stages/dvc.yaml in place."""
-    for path in (ROOT / graph for graph in GRAPH_FILES):
+    """Rewrites the three graphs in place."""
+    for path in (ROOT / graph for graph in (*GRAPH_FILES, STUDY)):
         write_text(path, rewritten(path.read_text("utf-8")))
 
 

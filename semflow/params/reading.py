@@ -31,12 +31,26 @@ def read_stage_params(dataset: str, model: type[Model], path: Path = PARAMS_FILE
     Raises:
         UserError: The file is absent or no YAML, has no such block, or a value does not fit.
     """
-    block = read_block(dataset, path)
+    return validated(read_block(dataset, path), model, dataset, path.name)
+
+
+def validated(block: Mapping[str, Any], model: type[Model], item: str, source: str) -> Model:
+    """The groups of a block that a stage reads.
+
+    Args:
+        block: A data set's, as plain values.
+        model: Groups that the stage reads.
+        item: Whose block it is, for errors.
+        source: Name of the file, for errors.
+
+    Raises:
+        UserError: A value does not fit.
+    """
     try:
         return model.model_validate(block)
     except ValidationError as error:
-        misfit = describe_misfit(error, block, model, dataset)
-        raise UserError(f"{path.name}: {misfit}") from None
+        misfit = describe_misfit(error, block, model, item)
+        raise UserError(f"{source}: {misfit}") from None
 
 
 def read_block(dataset: str, path: Path = PARAMS_FILE) -> Mapping[str, Any]:

@@ -1,0 +1,93 @@
+"""Rows of the study: systems beside a data set's own, each a recipe and changes of its block.
+
+`robots-faithful` is such a row. It shares the data set's shards, latents, autoencoder, backbone and
+judges, and has a checkpoint and results of its own; study/rows.yaml names all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semflow.core.errors import UserError
+from semflow.params.messages import nearest_name
+from semflow.params.reading import PARAMS_FILE, Model, read_block, read_values, validated
+from semflow.params.recipes import RECIPES, merge, read_recipe
+
+ROWS_FILE = Path("study/rows.yaml")
+MASKS, ROWS = "masks", "rows"
+"""Keys of that file: pseudo-masks in other colours than the data set's, and the rows."""
+_KEYS = {MASKS: ("dataset", "recipe", "changes"), ROWS: ("dataset", "masks", "recipe", "changes")}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row, or the pseudo-masks of several.
+
+    Args:
+        name: Its key in study/rows.yaml.
+        dataset: The data set whose shards it shares.
+        masks: Whose pseudo-masks it is trained on: the data set's, or those of a key of `masks`.
+        recipe: A file in recipes/, merged into the data set's block.
+        changes: Merged after it.
+    """
+
+    name: str
+    dataset: str
+    masks: str
+    recipe: str
+    changes: Mapping[str, Any]
+
+
+def is_row(item: str) -> bool:
+    """Whether a stage's item is a row: names of data sets have no dash."""
+    return "-" in item
+
+
+def read_row(name: str, path: Path = ROWS_FILE) -> Row:
+    """A row of the study, or pseudo-masks that rows share.
+
+    Raises:
+        UserError: The file is absent or no YAML, has no such row, or the row is not complete.
+    """
+    values = read_values(path)
+    known = {
+        row: (kind, found) for kind in (MASKS, ROWS) for row, found in values.get(kind, {}).items()
+    }
+    if name not in known:
+        raise UserError(f"{path} has no row {name!r}; {nearest_name(name, list(known))}")
+    kind, found = known[name]
+    if not isinstance(found, Mapping) or set(found) != set(_KEYS[kind]):
+        raise UserError(f"{path}: {kind}.{name} must have exactly {', '.join(_KEYS[kind])}")
+    dataset, recipe, changes = found["dataset"], found["recipe"], found["changes"] or {}
+    return Row(name, dataset, found.get("masks", name), recipe, changes)
+
+
+def row_block(row: Row, path: Path = PARAMS_FILE, recipes: Path = RECIPES) -> dict[str, Any]:
+    """The data set's block as the row has it: its recipe, then its changes; not validated.
+
+    Raises:
+        UserError: There is no such data set or recipe.
+    """
+    block = deepcopy(dict(read_block(row.dataset, path)))
+    merge(block, read_recipe(row.recipe, row.dataset, recipes))
+    merge(block, row.changes)
+    return block
+
+
+def read_item_params(item: str, model: type[Model]) -> Model:
+    """The parameters of one stage for a data set or for a row.
+
+    Args:
+        item: Name of a data set's block in params.yaml, or of a row in study/rows.yaml.
+        model: Groups that the stage reads.
+
+    Raises:
+        UserError: A file is absent or no YAML, has no such name, or a value does not fit.
+    """
+    if is_row(item):
+        return validated(row_block(read_row(item)), model, item, ROWS_FILE.name)
+    return validated(read_block(item), model, item, PARAMS_FILE.name)
