@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import study
+from semflow.evaluation.results import Metrics
+from tools.closure import ROOT
+
+
+def test_seeds_are_one_line_of_their_mean_with_the_smallest_and_the_largest(
+    metrics: Metrics,
+) -> None:
+    runs = [with_miou(metrics, value) for value in (0.5, 0.7, 0.6)]
+    line = list(study.segmentation({"semflow": runs}))[2]
+    assert line.startswith("| SemFlow, the values of params.yaml | 0.600 <sub>[0.500, 0.700]</sub>")
+    assert line.endswith("| 3 |")
+
+
+def test_one_seed_has_no_spread_and_what_was_not_measured_is_a_dash(metrics: Metrics) -> None:
+    line = list(study.segmentation({"other": [with_miou(metrics, 0.25)]}))[2]
+    assert line == "| other | 0.250 | - | - | - | - | 1 |"
+
+
+def test_rows_of_several_seeds_belong_to_one_system_and_missing_ones_are_left_out(
+    workspace: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "RESULTS", workspace)
+    for name in ("robots-semflow-0", "robots-semflow-2", "robots-faithful"):
+        (workspace / name).mkdir()
+        (workspace / name / "metrics.json").write_text(metrics.model_dump_json())
+    rows = ["robots-semflow-0", "robots-semflow-1", "robots-semflow-2", "robots-faithful"]
+    found = study.systems_of(rows)
+    assert {system: len(runs) for system, runs in found.items()} == {"semflow": 2, "faithful": 1}
+
+
+def test_the_tables_of_the_study_are_those_of_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = study.DOCS.read_text("utf-8")
+    written = text.split(study.START)[1].split(study.END)[0]
+    assert written.strip() == "\n\n".join(study.tables()).strip()
+
+
+def with_miou(metrics: Metrics, miou: float) -> Metrics:
+    """The same figures with one number of steps and this mIoU there."""
+    figures = next(iter(metrics.segmentation.by_steps.values()))
+    found = metrics.segmentation.model_copy(
+        update={"by_steps": {1: figures.model_copy(update={"miou": miou})}}
+    )
+    return metrics.model_copy(update={"segmentation": found})
