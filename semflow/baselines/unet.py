@@ -30,6 +30,7 @@ from semflow.training.inputs import ModelInputs
 from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
+from semflow.training.speed import SpeedSettings
 
 SCALING = "scaling.safetensors"
 
@@ -130,6 +131,7 @@ def train_segmenter(
     """
     segmenter = new_segmenter(inputs, params, size, samples)
     trained = copy.deepcopy(segmenter).to(accelerator.device)
+    SpeedSettings.from_environment().apply(trained.field.unet)
 
     def loss_of(model: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:
         """Cross-entropy of every pixel that has a class."""

@@ -11,6 +11,7 @@ from semflow.core.errors import UserError
 from semflow.core.provenance import processor
 from semflow.training.fsdp import shard_where_asked
 from semflow.training.schema import OptimiserParams
+from semflow.training.speed import SpeedSettings
 
 MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
@@ -43,6 +44,7 @@ def training_hardware(accelerator: Accelerator, batch_size: int) -> dict[str, st
         "world_size": accelerator.num_processes,
         "micro_batch": micro_batch(batch_size, accelerator.num_processes),
         "mixed_precision": accelerator.mixed_precision,
+        **SpeedSettings.from_environment().recorded(),
     }
 
 

@@ -33,6 +33,7 @@ from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_s
 from semflow.training.loop import LossOf, Progress, optimise
 from semflow.training.loss import Task, end_points, flow_losses
 from semflow.training.samples import Extras, TrainingSample, TrainingSamples, first_batches
+from semflow.training.speed import SpeedSettings
 from semflow.training.stage import TrainStage
 
 
@@ -55,6 +56,7 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
     # What is trained may be cut into shards; the pipeline itself stays whole, to be saved.
     trained = copy.deepcopy(pipeline).to(accelerator.device)
     trained.unet.train()
+    SpeedSettings.from_environment().apply(trained.unet)
     val = ShardFolder(read_manifest(inputs.pixels / "val"))
     grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
     progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
