@@ -105,13 +105,13 @@ def rows(results: Mapping[str, Any]) -> Iterator[str]:
     for name, result in results.items():
         metrics = Metrics.model_validate(result["metrics"])
         segmented = metrics.segmentation.by_steps
-        made = metrics.synthesis.by_steps
+        made = metrics.two_way_synthesis().by_steps
         mious = " / ".join(f"{segmented[number].miou:.3f}" for number in SEGMENTATION_STEPS)
         distances = " / ".join(f"{made[number].fd_mobilenetv2:.0f}" for number in SYNTHESIS_STEPS)
         trips = " / ".join(f"{made[number].roundtrip_miou_unet:.3f}" for number in SYNTHESIS_STEPS)
         yield (
             f"| {name} | {mious} | {distances} | {trips} "
-            f"| {metrics.synthesis.diversity_st_lpips:.3f} | {result['minutes']:.1f} |"
+            f"| {metrics.two_way_synthesis().diversity_st_lpips:.3f} | {result['minutes']:.1f} |"
         )
 
 

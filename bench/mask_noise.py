@@ -98,7 +98,7 @@ def steps_per_second(lines: Sequence[dict[str, Any]]) -> float:
 
 def row(mode: str, speed: float, metrics: Metrics) -> str:
     """One line of the table; speed in samples a second."""
-    synthesis = metrics.synthesis
+    synthesis = metrics.two_way_synthesis()
     made = synthesis.by_steps[synthesis.steps]
     return (
         f"| {mode} | {figure(metrics.segmentation.miou, 3)} "

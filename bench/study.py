@@ -32,6 +32,11 @@ NAMES = {
     "semflow": "SemFlow, the values of params.yaml",
     "faithful": "SemFlow, `faithful`: Eq. 10 alone, k = 6, s = 50, amplitude 6",
     "unperturbed": "the same without perturbation",
+    "dsm": "DSM, DDIM",
+    "dsm-low": "DSM, DDIM, learning rate 0.0005",
+    "dsm-high": "DSM, DDIM, learning rate 0.008",
+    "dsm-ddpm": "DSM, DDPM",
+    "symmflow": "SymmFlow",
 }
 """How systems are called; another goes by its own name."""
 
@@ -83,7 +88,7 @@ def introduction(dataset: str, metrics: Metrics) -> str:
     """How many samples were seen and measured, and what the figures are to be held against."""
     names = [name for name in read_values(ROWS_FILE)[ROWS] if read_row(name).dataset == dataset]
     train = DatasetParams.model_validate(row_block(read_row(names[0]))).train
-    made = metrics.synthesis
+    made = metrics.two_way_synthesis()
     return (
         f"{train.steps * train.batch_size:,} training samples each; "
         f"{metrics.segmentation.samples:,} samples of {metrics.split}, "
@@ -112,11 +117,16 @@ def synthesis(found: Mapping[str, Runs]) -> Iterator[str]:
     steps = " / ".join(map(str, SYNTHESIS_STEPS))
     yield f"| synthesis | FD-MobileNetV2 at {steps} steps | round trip | two seeds, ST-LPIPS |"
     yield "|---|---|---|---|"
-    for system, runs in found.items():
+    both_ways = {
+        system: [run for run in runs if run.synthesis is not None] for system, runs in found.items()
+    }
+    for system, runs in both_ways.items():
+        if not runs:
+            continue
         made = [synthesized(runs, steps) for steps in SYNTHESIS_STEPS]
         distance = [spread(one, lambda it: it.fd_mobilenetv2, 0) for one in made]
         trip = [spread(one, lambda it: it.roundtrip_miou_unet, 3) for one in made]
-        seeds = spread(runs, lambda it: it.synthesis.diversity_st_lpips, 3)
+        seeds = spread(runs, lambda it: it.two_way_synthesis().diversity_st_lpips, 3)
         name = NAMES.get(system, system)
         yield f"| {name} | {' / '.join(distance)} | {' / '.join(trip)} | {seeds} |"
 
@@ -129,7 +139,7 @@ def segmented(runs: Runs, steps: int) -> list[SegmentationFigures]:
 
 def synthesized(runs: Runs, steps: int) -> list[SynthesisFigures]:
     """Likewise of the other direction."""
-    found = [run.synthesis.by_steps for run in runs]
+    found = [run.two_way_synthesis().by_steps for run in runs]
     return [one[steps] for one in found if steps in one]
 
 

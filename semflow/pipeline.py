@@ -17,7 +17,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from semflow.core.errors import UserError
+from semflow.core.seeds import draws_at
 from semflow.flow.solvers import DOPRI5, Solver
+from semflow.formulations.protocol import PathFormulation
 from semflow.formulations.registry import FORMULATIONS
 from semflow.networks.anchors import anchor_distances, unit_range_anchors
 from semflow.networks.encoding import (
@@ -138,6 +140,7 @@ class SemFlowPipeline(DiffusionPipeline):
         images: Image.Image | Sequence[Image.Image],
         num_steps: int | None = None,
         solver: str | None = None,
+        seed: int = 0,
     ) -> list[NDArray[np.uint8]]:
         """Images -> label ids (Eq. 12).
 
@@ -145,6 +148,7 @@ class SemFlowPipeline(DiffusionPipeline):
             images: RGB images of the model's size.
             num_steps: solver steps; the checkpoint's default where None, and none with dopri5.
             solver: name of a solver; the checkpoint's default where None.
+            seed: of a formulation that segments from noise; item i draws from (seed, i).
 
         Returns:
             for each image its label ids (H, W) uint8.
@@ -156,7 +160,8 @@ class SemFlowPipeline(DiffusionPipeline):
         for image in batch:
             self._check_size(image.size, "image")
         pixels = torch.from_numpy(np.stack([np.array(image.convert("RGB")) for image in batch]))
-        x_1 = self.to_mask(self.encode_image(pixels.to(self.device)), num_steps, solver)
+        x_0 = self.encode_image(pixels.to(self.device))
+        x_1 = self.to_mask(x_0, num_steps, solver, self.generators(range(len(batch)), seed))
         return list(self.class_scores(x_1).argmax(dim=1).to(torch.uint8).cpu().numpy())
 
     @torch.no_grad()
@@ -191,7 +196,8 @@ class SemFlowPipeline(DiffusionPipeline):
             raise UserError(f"the seed must be in 0 .. 2**63 - 1, got {seed}")
         label_batch = torch.from_numpy(np.stack(batch)).to(self.device)
         x_1 = self.encode_label(label_batch, self.draw_noise(range(len(batch)), seed), amplitude)
-        pixels = self.decode_pixels(self.to_image(x_1, num_steps, solver))
+        generators = self.generators(range(len(batch)), seed)
+        pixels = self.decode_pixels(self.to_image(x_1, num_steps, solver, generators))
         return [Image.fromarray(array) for array in pixels.cpu().numpy()]
 
     @torch.no_grad()
@@ -228,7 +234,7 @@ class SemFlowPipeline(DiffusionPipeline):
         x_0: Tensor,
         num_steps: int | None = None,
         solver: str | None = None,
-        noise: Tensor | None = None,
+        generators: Sequence[torch.Generator] | None = None,
     ) -> Tensor:
         """Image latents (N, C, h, w) -> mask latents (N, C, h, w).
 
@@ -236,14 +242,16 @@ class SemFlowPipeline(DiffusionPipeline):
             x_0: Image latents.
             num_steps: Solver steps; the checkpoint's default where None, and none with dopri5.
             solver: Name of a solver; the checkpoint's default where None.
-            noise: (N, C, h, w) standard normal, for a formulation that segments from noise.
+            generators: One for each sample, for a formulation that starts from noise; those of
+                items 0 .. N - 1 and seed 0 where None.
 
         Raises:
             UserError: An unknown solver, no step at all, or steps for a solver that takes none.
         """
         how = self._solver(num_steps, self.config.segment_steps, solver)
         start = x_0 if self.ends is None else self.ends.image_in(x_0)
-        end = self.formulation.to_mask(self._network, start, how, noise)
+        generators = self.generators(range(len(x_0)), 0) if generators is None else generators
+        end = self.formulation.to_mask(self._network, start, how, generators)
         return end if self.ends is None else self.ends.mask_out(end)
 
     @torch.no_grad()
@@ -252,19 +260,21 @@ class SemFlowPipeline(DiffusionPipeline):
         x_1: Tensor,
         num_steps: int | None = None,
         solver: str | None = None,
-        noise: Tensor | None = None,
+        generators: Sequence[torch.Generator] | None = None,
     ) -> Tensor:
         """Mask latents (N, C, h, w) -> image latents (N, C, h, w); arguments as of `to_mask`."""
         how = self._solver(num_steps, self.config.synthesize_steps, solver)
         start = x_1 if self.ends is None else self.ends.mask_in(x_1)
-        end = self.formulation.to_image(self._network, start, how, noise)
+        generators = self.generators(range(len(x_1)), 0) if generators is None else generators
+        end = self.formulation.to_image(self._network, start, how, generators)
         return end if self.ends is None else self.ends.image_out(end)
 
     @torch.no_grad()
     def masks_ahead(
         self, x_0: Tensor, x_1: Tensor, times: Sequence[float], num_steps: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Mask latents by one step from each time: see `Formulation.masks_ahead`."""
+        """Mask latents by one step from each time: see `PathFormulation.masks_ahead`."""
+        assert isinstance(self.formulation, PathFormulation)
         if self.ends is None:
             return self.formulation.masks_ahead(self._network, x_0, x_1, times, num_steps)
         start, end = self.ends.image_in(x_0), self.ends.mask_in(x_1)
@@ -290,6 +300,14 @@ class SemFlowPipeline(DiffusionPipeline):
         shape = latent_shape(self.vae, self.config.image_size)
         latents = draw_latent_noise(items, shape, seed, self.noise)
         return MaskNoise(pixels, latents.to(self.device))
+
+    def generators(self, items: Sequence[int], seed: int) -> list[torch.Generator]:
+        """What solving item i of N draws from, by (seed, i); none where it draws nothing."""
+        if not self.formulation.starts_from_noise:
+            return []
+        # Beside the perturbation's draws of the same item and not equal to them.
+        seeds = [int(draws_at(seed, item).integers(2**62)) for item in items]
+        return [torch.Generator().manual_seed(number) for number in seeds]
 
     def _solver(self, num_steps: int | None, default: int, solver: str | None) -> Solver:
         name = solver or self.config.solver

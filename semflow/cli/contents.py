@@ -186,7 +186,8 @@ def _metrics(metrics: Metrics, path: Path) -> Iterator[str]:
     )
     for name, value in metrics.baselines.items():
         yield f"  mIoU {_score(value.miou)} {name}"
-    yield f"  round trip mIoU {_score(synthesis.roundtrip_miou)} with {synthesis.steps} steps"
+    if synthesis is not None:
+        yield f"  round trip mIoU {_score(synthesis.roundtrip_miou)} with {synthesis.steps} steps"
     for name, system in metrics.systems.items():
         yield from _system(name, system)
 

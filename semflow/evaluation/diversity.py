@@ -103,4 +103,5 @@ def synthesize(pipeline: SemFlowPipeline, label: Tensor, items: Sequence[int], s
         (N, H, W, 3) uint8.
     """
     x_1 = pipeline.encode_label(label, pipeline.draw_noise(items, seed))
-    return pipeline.decode_pixels(pipeline.to_image(x_1))
+    x_0 = pipeline.to_image(x_1, generators=pipeline.generators(items, seed))
+    return pipeline.decode_pixels(x_0)

@@ -33,6 +33,7 @@ from semflow.evaluation.segmentation import (
     segmentation_results,
 )
 from semflow.evaluation.synthesis import SynthesisMeasure, Synthesized, Synthesizer
+from semflow.formulations.protocol import PathFormulation
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.pipeline import SemFlowPipeline, load_pipeline
@@ -172,38 +173,51 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
         samples.team,
     )
     bootstrap = Bootstrap(samples.tested.groups(), params.seed)
-    synthesis = SynthesisMeasure(
-        pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
-    )
-    diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
+    synthesis = synthesis_measure(evaluation, params)
+    diagnosis = None
+    if isinstance(pipeline.formulation, PathFormulation):
+        diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
     protocol, default = None, Sampler(pipeline.config.solver, pipeline.config.synthesize_steps)
-    if params.protocol is not None:
+    if params.protocol is not None and synthesis is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
-    for images in samples.reference_images():
-        synthesis.update_reference(images)
+    if synthesis is not None:
+        for images in samples.reference_images():
+            synthesis.update_reference(images)
     for batch in samples.batches():
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
-        made = synthesis.update(batch, latents)
-        diagnosis.update(batch, latents)
+        made = {} if synthesis is None else synthesis.update(batch, latents)
+        if diagnosis is not None:
+            diagnosis.update(batch, latents)
         if protocol is not None:
             protocol.update(batch, made[default.key])
     segmented = with_costs(counts.compute(evaluation.background, bootstrap), flow, len(samples))
-    synthesized, diagnosed = synthesis.compute(bootstrap), diagnosis.compute()
+    synthesized = None if synthesis is None else synthesis.compute(bootstrap)
     metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
+    diagnosed = None if diagnosis is None else diagnosis.compute()
     metrics = metrics.model_copy(update={"diagnosis": diagnosed})
-    if protocol is None:
+    if protocol is None or metrics.synthesis is None:
         return metrics
     # Last, since the other processes have nothing to wait for while the first one scores.
     scored = metrics.synthesis.model_copy(update={"protocol": protocol.compute()})
     return metrics.model_copy(update={"synthesis": scored})
 
 
+def synthesis_measure(evaluation: Evaluation, params: EvaluateParams) -> SynthesisMeasure | None:
+    """What the syntheses of a checkpoint are measured by; None where it segments alone."""
+    pipeline, samples = evaluation.pipeline, evaluation.samples
+    if not pipeline.formulation.synthesizes:
+        return None
+    return SynthesisMeasure(
+        pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
+    )
+
+
 def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str, FlowSegmenter]:
     """The flow with every sampler that is measured, by its key."""
     pipeline, team = evaluation.pipeline, evaluation.samples.team
     samplers = segmentation_samplers(pipeline, params)
-    return {sampler.key: FlowSegmenter(pipeline, sampler, team) for sampler in samplers}
+    return {one.key: FlowSegmenter(pipeline, one, team, params.seed) for one in samplers}
 
 
 def with_costs(
@@ -224,7 +238,7 @@ def results_of(
     evaluation: Evaluation,
     params: EvaluateParams,
     segmented: Mapping[str, SegmentationFigures],
-    synthesized: Synthesized,
+    synthesized: Synthesized | None,
     num_groups: int,
 ) -> Metrics:
     """Puts what was measured into the shape of metrics.json.
@@ -233,18 +247,18 @@ def results_of(
         evaluation: What was measured.
         params: What was asked for.
         segmented: The figures of the flow by the samplers' keys, of the oracle and the baselines.
-        synthesized: The figures of everything that synthesizes.
+        synthesized: The figures of everything that synthesizes; None where the checkpoint does not.
         num_groups: Groups of the tested samples.
     """
     pipeline = evaluation.pipeline
     samplers = segmentation_samplers(pipeline, params)
     own = System(
         segmentation={sampler.key: segmented[sampler.key] for sampler in samplers},
-        synthesis=synthesized.by_sampler,
+        synthesis={} if synthesized is None else synthesized.by_sampler,
     )
     others = {
         name: System(segmentation={}, synthesis={MEAN: found})
-        for name, found in synthesized.others.items()
+        for name, found in ({} if synthesized is None else synthesized.others).items()
     }
     return Metrics(
         split=params.split,
@@ -252,7 +266,7 @@ def results_of(
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: own, **others},
         segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples)),
-        synthesis=synthesized.flow,
+        synthesis=None if synthesized is None else synthesized.flow,
         baselines={
             name: segmented[name].model_copy(update={"blur": evaluation.blurs.get(name)})
             for name in evaluation.baselines

@@ -238,9 +238,11 @@ class Metrics(Result):
     split: The held-out split that was tested.
     groups: Groups of its samples that intervals resample: blocks on Earth, elsewhere each sample.
     systems: Generative systems by name, SemFlow among them.
-    segmentation, synthesis: SemFlow, with its default solver.
+    segmentation, synthesis: The checkpoint, with its default solver; no synthesis where it segments
+        alone.
     baselines: Discriminative segmenters by name.
-    diagnosis: Of SemFlow; null in files of versions that did not make it.
+    diagnosis: Of a flow between image and mask; null of all others, and in files of versions that
+        did not make it.
     """
 
     split: Literal["val", "test"]
@@ -248,9 +250,22 @@ class Metrics(Result):
     classes: list[str]
     systems: dict[str, System]
     segmentation: Segmentation
-    synthesis: Synthesis
+    synthesis: Synthesis | None
     baselines: dict[str, SegmentationFigures]
     diagnosis: Diagnosis | None = None
+
+    def two_way_synthesis(self) -> Synthesis:
+        """The synthesis, for what shows both directions.
+
+        Raises:
+            UserError: The checkpoint segments alone.
+        """
+        if self.synthesis is None:
+            raise UserError(
+                "this checkpoint segments and does not synthesize, and nothing here shows one "
+                "direction alone; metrics.json has its figures"
+            )
+        return self.synthesis
 
 
 def write_metrics(metrics: Metrics, path: Path) -> None:
@@ -271,6 +286,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
         segmentation: Receives rows of steps, evaluations, miou and pixel_accuracy.
         synthesis: Receives rows of steps and the figures of `SynthesisFigures`.
     """
+    made = {} if metrics.synthesis is None else metrics.synthesis.by_steps
     write_json(
         segmentation,
         [
@@ -287,7 +303,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
         synthesis,
         [
             {"steps": steps, **value.model_dump(mode="json", exclude=_NOT_DRAWN)}
-            for steps, value in sorted(metrics.synthesis.by_steps.items())
+            for steps, value in sorted(made.items())
         ],
     )
 

@@ -129,16 +129,19 @@ class FlowSegmenter:
         pipeline: The checkpoint.
         sampler: How it is solved.
         team: The processes that share the batches.
+        seed: Item i of a formulation that starts from noise draws from (seed, i).
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, sampler: Sampler, team: Team) -> None:
-        self._pipeline, self._sampler = pipeline, sampler
+    def __init__(self, pipeline: SemFlowPipeline, sampler: Sampler, team: Team, seed: int) -> None:
+        self._pipeline, self._sampler, self._seed = pipeline, sampler, seed
         self.cost = Cost(pipeline, sampler, team)
 
-    def __call__(self, _batch: Batch, latents: Latents) -> Tensor:
+    def __call__(self, batch: Batch, latents: Latents) -> Tensor:
         """Scores (N, K, H, W) of a batch."""
+        how = self._sampler
+        generators = self._pipeline.generators(batch.items, self._seed)
         with self.cost:
-            x_1 = self._pipeline.to_mask(latents.x_0, self._sampler.num_steps, self._sampler.solver)
+            x_1 = self._pipeline.to_mask(latents.x_0, how.num_steps, how.solver, generators)
         return self._pipeline.class_scores(x_1)
 
 

@@ -91,10 +91,11 @@ class Syntheses:
         pipeline: The checkpoint, on its device.
         judges: What syntheses are judged by.
         team: The processes that share the batches.
+        seed: Of segmenting them again where that starts from noise.
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, judges: Judges, team: Team) -> None:
-        self._pipeline, self._judges, self._team = pipeline, judges, team
+    def __init__(self, pipeline: SemFlowPipeline, judges: Judges, team: Team, seed: int) -> None:
+        self._pipeline, self._judges, self._team, self._seed = pipeline, judges, team, seed
         self._features: list[Tensor] = []
         self._to_truth: list[Tensor] = []
         num_classes = pipeline.palette.num_classes
@@ -112,7 +113,9 @@ class Syntheses:
         self._to_truth.append(to_truth)
         x_0 = self._pipeline.encode_image(made)
         self._by_unet.update_maps(self._judges.unet(x_0).argmax(dim=1), batch.label)
-        scores = self._pipeline.class_scores(self._pipeline.to_mask(x_0))
+        generators = self._pipeline.generators(batch.items, self._seed)
+        x_1 = self._pipeline.to_mask(x_0, generators=generators)
+        scores = self._pipeline.class_scores(x_1)
         self._by_itself.update_maps(scores.argmax(dim=1), batch.label)
 
     def compute(self, reference: Tensor, bootstrap: Bootstrap) -> SynthesisFigures:
@@ -163,7 +166,7 @@ class SynthesisMeasure:
         others: Mapping[str, Synthesizer],
     ) -> None:
         self._pipeline, self._judges, self._tested = pipeline, judges, tested
-        self._synthesizers = others
+        self._synthesizers, self._seed = others, params.seed
         self._samplers = samplers_of(
             pipeline,
             params.synthesis_steps,
@@ -171,7 +174,7 @@ class SynthesisMeasure:
             params.adaptive,
         )
         names = [*(sampler.key for sampler in self._samplers), *others]
-        self._by_name = {name: Syntheses(pipeline, judges, team) for name in names}
+        self._by_name = {name: Syntheses(pipeline, judges, team, params.seed) for name in names}
         self._costs = {one.key: Cost(pipeline, one, team) for one in self._samplers}
         self._real = RealFeatures(judges, team)
         self._diversity = Diversity(pipeline, judges, params, tested, team)
@@ -186,7 +189,7 @@ class SynthesisMeasure:
         Returns:
             Images (N, H, W, 3) uint8, the flow's by the samplers' keys and the others' by name.
         """
-        images = {one.key: self._synthesize(latents.x_1, one) for one in self._samplers}
+        images = {one.key: self._synthesize(batch, latents.x_1, one) for one in self._samplers}
         for name, synthesizer in self._synthesizers.items():
             images[name] = synthesizer(batch)
         to_truth = distances_to_truth(
@@ -200,9 +203,10 @@ class SynthesisMeasure:
         self._diversity.update(batch)
         return images
 
-    def _synthesize(self, x_1: Tensor, sampler: Sampler) -> Tensor:
+    def _synthesize(self, batch: Batch, x_1: Tensor, sampler: Sampler) -> Tensor:
+        generators = self._pipeline.generators(batch.items, self._seed)
         with self._costs[sampler.key]:
-            x_0 = self._pipeline.to_image(x_1, sampler.num_steps, sampler.solver)
+            x_0 = self._pipeline.to_image(x_1, sampler.num_steps, sampler.solver, generators)
         return self._pipeline.decode_pixels(x_0)
 
     def compute(self, bootstrap: Bootstrap) -> Synthesized:

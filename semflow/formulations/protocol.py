@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 
 from semflow.flow.solvers import Solver
 from semflow.formulations.schema import FlowParams
@@ -24,7 +25,7 @@ class Randoms:
 
     Args:
         uniform: (N,) float32 in [0, 1), what t is drawn from.
-        noise: (N, C, h, w) standard normal where the formulation draws it, else None.
+        noise: (N, K * C, h, w) standard normal where the formulation draws K of them, else None.
         own_uniform: (N,) float32 in [0, 1), what own states are chosen by; None without them.
         own_steps: Euler steps to own states, one number for all samples of a training step.
     """
@@ -43,7 +44,7 @@ class Draw:
         x_t: (N, C_in, h, w) float32, its input.
         t: (N,) float32 in [0, 1].
         target: (N, C_out, h, w) float32.
-        weight: (N,) float32, of each sample's squared error.
+        weight: (N,) float32, of each sample's squared error; or (N, C_out, 1, 1), by channel.
         unit_t: (N,) float32, the time whose unexplained deviation is the unit of the error.
         own: (N,) bool, whether x_t is where the network itself got to.
     """
@@ -61,12 +62,14 @@ class Formulation(Protocol):
 
     name: Key in FORMULATIONS, of params.yaml, of checkpoints and of results.
     samplers: Names of the ways to solve it; the first is the usual one.
-    segments_from_noise: Whether `to_mask` starts from noise, so that segmentation takes a seed.
+    starts_from_noise: Whether solving draws random numbers, so that segmentation takes a seed too.
+    synthesizes: Whether it goes from mask to image as well.
     """
 
     name: str
     samplers: tuple[str, ...]
-    segments_from_noise: bool
+    starts_from_noise: bool
+    synthesizes: bool
 
     def in_channels(self, latent_channels: int) -> int:
         """Channels of the network's input, for latents of so many."""
@@ -76,8 +79,8 @@ class Formulation(Protocol):
         """Channels of the network's output, for latents of so many."""
         ...
 
-    def draws_noise(self, params: FlowParams) -> bool:
-        """Whether `draw` uses noise."""
+    def noises(self, params: FlowParams) -> int:
+        """How many normal numbers `draw` takes for each number of the latents."""
         ...
 
     def draw(
@@ -99,7 +102,7 @@ class Formulation(Protocol):
         ...
 
     def to_mask(
-        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
         """Segments: image latents (N, C, h, w) -> mask latents (N, C, h, w).
 
@@ -107,15 +110,25 @@ class Formulation(Protocol):
             network: The trained network.
             x_0: Image latents.
             solver: One whose name is in `samplers`, with the number of steps that it takes.
-            noise: (N, C, h, w) standard normal where `segments_from_noise`, else None.
+            generators: One for each sample, so that a batch changes nothing; what does not start
+                from noise leaves them alone.
         """
         ...
 
     def to_image(
-        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
-        """Synthesizes: mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`."""
+        """Synthesizes: mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`.
+
+        Raises:
+            UserError: The formulation does not synthesize.
+        """
         ...
+
+
+@runtime_checkable
+class PathFormulation(Formulation, Protocol):
+    """One whose state goes from image to mask, so that its answers on the way can be compared."""
 
     def masks_ahead(
         self,
@@ -139,3 +152,10 @@ class Formulation(Protocol):
             from those that the first-order solver reaches from x_0 alone.
         """
         ...
+
+
+def normal_like(latents: Tensor, generators: Sequence[Generator]) -> Tensor:
+    """(N, C, h, w) standard normal on the latents' device, each sample from its own generator."""
+    shape = latents.shape[1:]
+    drawn = [torch.randn(shape, generator=generator) for generator in generators]
+    return torch.stack(drawn).to(latents)

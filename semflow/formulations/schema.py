@@ -8,6 +8,20 @@ from pydantic import Field, model_validator
 
 from semflow.params.fields import Block, Fraction, Positive, PositiveFloat
 
+DDIM, DDPM = "ddim", "ddpm"
+_SOLVERS = ("euler", "midpoint", "heun", "dopri5")
+SAMPLERS = {"semflow": _SOLVERS, "dsm": (DDIM, DDPM), "symmflow": _SOLVERS}
+"""How each formulation is solved, the usual way first; here since reading params takes no torch."""
+_NOT_PATH = {"probability_at_image": 0, "probability_at_mask": 0, "t_power": 1}
+_OF_SEMFLOW = {
+    "bridge_noise": 0,
+    "own_states": None,
+    "preconditioning": None,
+    "anchor_loss_weight": 0,
+    "correction_weight": 0,
+}
+"""Values that say nothing about another formulation, and what they must be there."""
+
 
 class PreconditioningParams(Block):
     """The closed-form part of the velocity, and the scale of what is left to the backbone."""
@@ -27,7 +41,7 @@ class OwnStatesParams(Block):
 class FlowParams(Block):
     """What is learned: the path, where t is drawn, and the terms of the loss."""
 
-    formulation: Literal["semflow"] = Field(description="a name in FORMULATIONS")
+    formulation: Literal["semflow", "dsm", "symmflow"] = Field(description="a name in FORMULATIONS")
     probability_at_image: Fraction = Field(description="share of draws with t = 0 exactly")
     probability_at_mask: Fraction = Field(description="share of draws with t = 1 exactly")
     t_power: PositiveFloat = Field(
@@ -68,6 +82,19 @@ class FlowParams(Block):
             raise ValueError(
                 "no draw is asked for the anchor loss or its correction; raise probability_at_image"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_out_what_the_formulation_does_not_know(self) -> Self:
+        fixed = {
+            "semflow": {},
+            "dsm": {**_OF_SEMFLOW, **_NOT_PATH},
+            "symmflow": _OF_SEMFLOW,
+        }[self.formulation]
+        for name, value in fixed.items():
+            if (found := getattr(self, name)) != value:
+                shown = "null" if value is None else value
+                raise ValueError(f"{self.formulation} takes {name}: {shown}, got {found}")
         return self
 
     @property

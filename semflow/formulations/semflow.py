@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from semflow.flow.paths import bridge_sample, draw_t, mask_estimate, path_sample
-from semflow.flow.solvers import DOPRI5, SOLVERS, Solver, euler_states
+from semflow.flow.solvers import Solver, euler_states
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms
-from semflow.formulations.schema import FlowParams
+from semflow.formulations.schema import SAMPLERS, FlowParams
 
 
 class SemFlow:
     """The network is the velocity v(x, t) of the straight path (Eq. 9, 10), solved either way."""
 
     name = "semflow"
-    samplers = (*SOLVERS, DOPRI5)
-    segments_from_noise = False
+    samplers = SAMPLERS["semflow"]
+    starts_from_noise = False
+    synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:
         """The latents' own: x_t."""
@@ -28,9 +29,9 @@ class SemFlow:
         """The latents' own: the velocity."""
         return latent_channels
 
-    def draws_noise(self, params: FlowParams) -> bool:
-        """Only for bridges around the path."""
-        return params.bridge_noise > 0
+    def noises(self, params: FlowParams) -> int:
+        """One for bridges around the path, else none."""
+        return int(params.bridge_noise > 0)
 
     def draw(
         self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
@@ -58,13 +59,13 @@ class SemFlow:
         return mask_estimate(draw.x_t, output, draw.t)
 
     def to_mask(
-        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
         """Solves from t = 0 to 1 (Eq. 12)."""
         return solver.solve(network, x_0, 0.0, 1.0)
 
     def to_image(
-        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
         """Solves from t = 1 to 0 (Eq. 13)."""
         return solver.solve(network, x_1, 1.0, 0.0)

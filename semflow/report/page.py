@@ -144,7 +144,7 @@ def _fd_curve(
     metrics: Metrics, synthesized: Sequence[Run[SynthesisFigures]], write: Callable[[float], str]
 ) -> Chart:
     lines = _lines(synthesized, lambda figures: figures.fd_mobilenetv2)
-    levels = {"Floor: real images": metrics.synthesis.floor_fd_mobilenetv2}
+    levels = {"Floor: real images": metrics.two_way_synthesis().floor_fd_mobilenetv2}
     title = "FD-MobileNetV2 by network evaluations"
     return evaluations_chart(title, lines, levels, write, from_zero=True)
 

@@ -97,7 +97,7 @@ def segmentation_runs(metrics: Metrics, solver: str) -> list[Run[SegmentationFig
 def synthesis_runs(metrics: Metrics, solver: str) -> list[Run[SynthesisFigures]]:
     """Every system that synthesizes, in the same order."""
     found = {name: system.synthesis for name, system in metrics.systems.items()}
-    return _runs(found, solver, metrics.synthesis.steps)
+    return _runs(found, solver, metrics.two_way_synthesis().steps)
 
 
 def _runs(

@@ -104,7 +104,7 @@ def extras_of(params: TrainStage) -> Extras:
     """What samples draw for the parameters beyond what every flow needs."""
     own_states = params.flow.own_states
     return Extras(
-        noise=FORMULATIONS[params.flow.formulation].draws_noise(params.flow),
+        noises=FORMULATIONS[params.flow.formulation].noises(params.flow),
         latent_noise=params.noise.latents > 0,
         own_steps=0 if own_states is None else own_states.max_steps,
         batch_size=params.train.batch_size,

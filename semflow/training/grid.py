@@ -42,13 +42,13 @@ class SampleGrid:
         x_1 = pipeline.encode_label(labels, pipeline.draw_noise(range(len(labels)), 0))
         scores = pipeline.class_scores(pipeline.to_mask(pipeline.encode_image(images)))
         segmented = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        synthesized = pipeline.decode_pixels(pipeline.to_image(x_1)).cpu().numpy()
         rows = [
             self._images,
             [colors[label] for label in self._labels],
             [colors[label] for label in segmented],
-            list(synthesized),
         ]
+        if pipeline.formulation.synthesizes:
+            rows.append(list(pipeline.decode_pixels(pipeline.to_image(x_1)).cpu().numpy()))
         if not self._writes:
             return
         path = self._folder / "samples" / f"{step:06d}.png"

@@ -85,7 +85,7 @@ def _velocity_loss(
     if task.statistics is not None and params.preconditioning is not None:
         scale = task.statistics.on_path(draw.unit_t).residual ** params.preconditioning.loss_power
         error = error / scale[:, :, None, None]
-    squared = error.square() * draw.weight[:, None, None, None]
+    squared = error.square() * draw.weight.view(len(error), -1, 1, 1)
     if params.ignored == "masked":
         squared = squared * class_share(batch["label"], (error.shape[2], error.shape[3]))
     return squared.mean()

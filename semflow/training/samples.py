@@ -34,7 +34,7 @@ class TrainingSample(TypedDict):
     uniform: () float32 in [0, 1), what t is drawn from.
     pseudo_mask, mask_noise: (3, H, W) float32 in [-1, 1], where masks are encoded online.
     x_1: (C, h, w) float32, mask latents, where they are cached.
-    noise: (C, h, w) float32 standard normal, where the formulation draws it.
+    noise: (K * C, h, w) float32 standard normal, where the formulation draws K of them.
     latent_noise: (C, h, w) float32 standard normal, where masks are perturbed as latents too.
     own_uniform: () float32 in [0, 1), what own states are chosen by, where there are any.
     own_steps: () int64, Euler steps to own states; the same for all samples of a training step.
@@ -59,13 +59,13 @@ class Extras:
     """What samples draw beyond what every flow needs.
 
     Args:
-        noise: Whether the formulation draws noise.
+        noises: How many normal numbers the formulation draws for each of the latents'.
         latent_noise: Whether masks are perturbed as latents too.
         own_steps: The most Euler steps to an own state; 0 where there are none.
         batch_size: Samples of a training step over all processes.
     """
 
-    noise: bool = False
+    noises: int = 0
     latent_noise: bool = False
     own_steps: int = 0
     batch_size: int = 1
@@ -196,8 +196,10 @@ class TrainingSamples(Dataset[TrainingSample]):
             # Drawn late: how many numbers the masks take changes no other draw.
             **self.masks.draw(index, flip, label, draws),  # type: ignore[typeddict-item]
         )
-        if self.extras.noise:
-            noise = draws.standard_normal(latent_shape, dtype=np.float32)
+        if self.extras.noises:
+            channels, *cells = latent_shape
+            shape = (self.extras.noises * channels, *cells)
+            noise = draws.standard_normal(shape, dtype=np.float32)
             sample["noise"] = torch.from_numpy(noise)
         if self.extras.latent_noise:
             noise = draws.standard_normal(latent_shape, dtype=np.float32)

@@ -43,8 +43,8 @@ class TrainParams(OptimiserParams, Block):
 class InferenceParams(Block):
     """What a checkpoint does when it is not told otherwise."""
 
-    solver: Literal["euler", "heun", "midpoint"] = Field(
-        description="of a fixed number of steps; dopri5, which chooses its own, where it is named"
+    solver: Literal["euler", "heun", "midpoint", "ddim", "ddpm"] = Field(
+        description="of a fixed number of steps, one of the formulation's; dopri5 where it is named"
     )
     last_step_from: float | None = Field(
         gt=0, lt=1, description="where the last step to the mask starts; null: where the grid says"

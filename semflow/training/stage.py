@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from semflow.formulations.schema import FlowParams
+from typing import Self
+
+from pydantic import model_validator
+
+from semflow.formulations.schema import SAMPLERS, FlowParams
 from semflow.params.fields import StageParams
 from semflow.pseudo_masks.schema import NoiseParams
 from semflow.training.schema import InferenceParams, TrainParams
@@ -15,3 +19,13 @@ class TrainStage(StageParams):
     flow: FlowParams
     train: TrainParams
     inference: InferenceParams
+
+    @model_validator(mode="after")
+    def _solves_what_it_learns(self) -> Self:
+        known = SAMPLERS[self.flow.formulation]
+        if self.inference.solver not in known:
+            raise ValueError(
+                f"{self.flow.formulation} is solved by {', '.join(known)}, and inference.solver is "
+                f"{self.inference.solver}"
+            )
+        return self

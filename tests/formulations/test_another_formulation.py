@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from support.tiny import (
     train_stage,
 )
 from support.tiny_data import BACKBONE, SIZE
-from torch import Tensor
+from torch import Generator, Tensor
 
 from semflow import pipeline
 from semflow.core.errors import UserError
@@ -43,7 +44,8 @@ class Ends:
 
     name = "ends"
     samplers = ("at_once", "halfway")
-    segments_from_noise = False
+    starts_from_noise = False
+    synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:
         return 2 * latent_channels
@@ -51,8 +53,8 @@ class Ends:
     def out_channels(self, latent_channels: int) -> int:
         return 2 * latent_channels
 
-    def draws_noise(self, params: FlowParams) -> bool:
-        return True
+    def noises(self, params: FlowParams) -> int:
+        return 1
 
     def draw(
         self, network: Learner, x_0: Tensor, x_1: Tensor, randoms: Randoms, params: FlowParams
@@ -68,12 +70,12 @@ class Ends:
         return output.chunk(2, dim=1)[1]
 
     def to_mask(
-        self, network: Network, x_0: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_0: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
         return network(self._with_nothing(x_0), self._time(0.0, solver.name)).chunk(2, dim=1)[1]
 
     def to_image(
-        self, network: Network, x_1: Tensor, solver: Solver, noise: Tensor | None
+        self, network: Network, x_1: Tensor, solver: Solver, generators: Sequence[Generator]
     ) -> Tensor:
         return network(self._with_nothing(x_1), self._time(1.0, solver.name)).chunk(2, dim=1)[0]
 

@@ -163,7 +163,7 @@ def test_without_the_parameter_or_its_draws_the_network_is_not_asked() -> None:
 
 
 def test_a_draw_with_noise_is_on_a_bridge_except_where_it_is_own() -> None:
-    assert SemFlow().draws_noise(OWN)
+    assert SemFlow().noises(OWN) == 1
     randoms = Randoms(UNIFORM, NOISE, OWN_UNIFORM, 2)
     draw = SemFlow().draw(Network(), X_0, X_1, randoms, OWN)
     plain = SemFlow().draw(Network(), X_0, X_1, Randoms(UNIFORM, None, OWN_UNIFORM, 2), OWN)

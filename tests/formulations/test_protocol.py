@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -10,7 +11,7 @@ from support.tiny import tiny_params
 from torch import Tensor
 
 from semflow.flow.solvers import Solver
-from semflow.formulations.protocol import Draw, Formulation, Randoms
+from semflow.formulations.protocol import Draw, Formulation, PathFormulation, Randoms
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
 
@@ -29,13 +30,22 @@ UNIFORM = torch.tensor([0.0, 0.3, 0.5, 0.6, 0.8, 0.99])
 
 
 def draw_of(formulation: Formulation, items: slice = slice(None)) -> Draw:
-    noise = NOISE[items] if formulation.draws_noise(FLOW) else None
+    count = formulation.noises(FLOW)
+    noise = torch.cat([NOISE[items]] * count, dim=1) if count else None
     randoms = Randoms(UNIFORM[items], noise)
     return formulation.draw(lambda x, _t: x, X_0[items], X_1[items], randoms, FLOW)
 
 
-def start_noise(formulation: Formulation, items: slice = slice(None)) -> Tensor | None:
-    return NOISE[items] if formulation.segments_from_noise else None
+def generators(formulation: Formulation, items: slice = slice(None)) -> list[torch.Generator]:
+    if not formulation.starts_from_noise:
+        return []
+    return [torch.Generator().manual_seed(item) for item in range(N)[items]]
+
+
+def directions(formulation: Formulation) -> list[tuple[Callable[..., Tensor], Tensor]]:
+    """The ways that it goes, each with where it starts."""
+    both = [(formulation.to_mask, X_0), (formulation.to_image, X_1)]
+    return both if formulation.synthesizes else both[:1]
 
 
 class Network:
@@ -66,7 +76,8 @@ def test_a_draw_has_the_shapes_of_the_networks_ends(formulation: Formulation) ->
     draw = draw_of(formulation)
     assert draw.x_t.shape == (N, formulation.in_channels(C), 2, 3)
     assert draw.target.shape == (N, formulation.out_channels(C), 2, 3)
-    assert draw.t.shape == draw.weight.shape == draw.unit_t.shape == draw.own.shape == (N,)
+    assert draw.t.shape == draw.unit_t.shape == draw.own.shape == (N,)
+    assert draw.weight.shape in ((N,), (N, formulation.out_channels(C), 1, 1))
     assert draw.own.dtype == torch.bool
     for value in (draw.x_t, draw.t, draw.target, draw.weight, draw.unit_t):
         assert value.dtype == torch.float32
@@ -94,8 +105,8 @@ def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
     output = torch.zeros_like(draw.target, requires_grad=True)
     estimate = formulation.mask_estimate(draw, output)
     assert estimate.shape == X_1.shape
-    # Where segmentation starts the anchors' loss is asked, and has to reach the network.
-    at_image = draw.t == 0
+    # It has to reach the network where segmentation starts: at t = 0, or DSM's noise at the last t.
+    at_image = draw.t == (draw.t.max() if formulation.name == "dsm" else 0)
     assert at_image.any()
     estimate[at_image].sum().backward()
     assert output.grad is not None
@@ -103,16 +114,14 @@ def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
     assert output.grad.isfinite().all()
 
 
-def test_every_sampler_goes_both_ways_between_latents(formulation: Formulation) -> None:
+def test_every_sampler_goes_all_its_ways_between_latents(formulation: Formulation) -> None:
     network = Network(formulation)
     for sampler in formulation.samplers:
         for solver in (Solver(sampler, 1, 1.0, 1e-3), Solver(sampler, 3, 2.0, 1e-3)):
-            noise = start_noise(formulation)
-            mask = formulation.to_mask(network, X_0, solver, noise)
-            image = formulation.to_image(network, X_1, solver, noise)
-            assert mask.shape == image.shape == X_0.shape
-            assert mask.isfinite().all()
-            assert image.isfinite().all()
+            for solve, start in directions(formulation):
+                end = solve(network, start, solver, generators(formulation))
+                assert end.shape == X_0.shape
+                assert end.isfinite().all()
     assert network.times
     assert all(0 <= t <= 1 for t in network.times)
 
@@ -121,18 +130,20 @@ def test_solving_follows_from_its_arguments_sample_by_sample(formulation: Formul
     network = Network(formulation)
     for sampler in formulation.samplers:
         solver = Solver(sampler, 3, 1.0, 1e-3)
-        for solve, start in ((formulation.to_mask, X_0), (formulation.to_image, X_1)):
+        for solve, start in directions(formulation):
             torch.manual_seed(0)
-            whole = solve(network, start, solver, start_noise(formulation))
+            whole = solve(network, start, solver, generators(formulation))
             torch.manual_seed(1)
             part = slice(2, 3)
-            single = solve(network, start[part], solver, start_noise(formulation, part))
+            single = solve(network, start[part], solver, generators(formulation, part))
             torch.testing.assert_close(single, whole[part])
 
 
 def test_masks_ahead_are_mask_latents_for_every_time_and_begin_alike(
     formulation: Formulation,
 ) -> None:
+    if not isinstance(formulation, PathFormulation):
+        pytest.skip("there is no way between image and mask to compare on")
     times = (0.0, 0.04, 0.5)
     ahead = formulation.masks_ahead(Network(formulation), X_0, X_1, times, 3)
     for masks in ahead:

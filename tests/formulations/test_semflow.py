@@ -36,8 +36,8 @@ def field(x: Tensor, t: float) -> Tensor:
 def test_its_network_takes_and_gives_latents() -> None:
     assert SemFlow().in_channels(4) == SemFlow().out_channels(4) == 4
     assert SemFlow.samplers == (*SOLVERS, DOPRI5)
-    assert not SemFlow().draws_noise(FLOW)
-    assert not SemFlow.segments_from_noise
+    assert SemFlow().noises(FLOW) == 0
+    assert not SemFlow.starts_from_noise
 
 
 @given(st.integers(0, 2**31))

@@ -181,7 +181,7 @@ def test_what_samples_draw_beyond_the_usual_follows_from_the_parameters(
     stage = train_stage(params)
     assert extras_of(stage) == Extras(batch_size=3)
     cured = train_stage(with_all_cures(params))
-    assert extras_of(cured) == Extras(noise=True, latent_noise=True, own_steps=2, batch_size=3)
+    assert extras_of(cured) == Extras(noises=1, latent_noise=True, own_steps=2, batch_size=3)
 
 
 @pytest.mark.parametrize("standardised", [True, False])

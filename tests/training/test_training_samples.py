@@ -107,7 +107,7 @@ def test_noise_for_the_formulation_changes_no_other_draw(
     samples: TrainingSamples, online: bool
 ) -> None:
     plain = samples if online else replace(samples, masks=NoMasks())
-    noisy = replace(plain, extras=Extras(noise=True))
+    noisy = replace(plain, extras=Extras(noises=1))
     noises = []
     for position in POSITIONS:
         one, other = tensors_of(plain[position]), tensors_of(noisy[position])
@@ -124,7 +124,7 @@ def test_noise_for_the_formulation_changes_no_other_draw(
 
 
 BATCH = 4
-EVERYTHING = Extras(noise=True, latent_noise=True, own_steps=3, batch_size=BATCH)
+EVERYTHING = Extras(noises=1, latent_noise=True, own_steps=3, batch_size=BATCH)
 DRAWN = {"noise", "latent_noise", "own_uniform", "own_steps"}
 
 
