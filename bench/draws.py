@@ -73,9 +73,9 @@ def parts(folder: Path) -> dict[str, tuple[Timed, Timed]]:
     """
     label, palette = street_label(), street_palette()
     colors, noise, mirrored = palette.color_table(), Noise(6.0), tuple(range(CLASSES))
+    plain_masks, done_masks = PlainMasks(colors, noise), OnlineMasks(colors, noise)
     plain, done = (
-        one_sample(folder, label, colors, masks)
-        for masks in (PlainMasks(colors, noise), OnlineMasks(colors, noise))
+        one_sample(folder, label, colors, masks) for masks in (plain_masks, done_masks)
     )
     return {
         "label as a pseudo-mask, uint8": (
@@ -94,7 +94,11 @@ def parts(folder: Path) -> dict[str, tuple[Timed, Timed]]:
             lambda: plain_noise(draws_at(0, 1), SIZE),
             lambda: noise.draw(draws_at(0, 1), SIZE),
         ),
-        "the whole sample": (lambda: plain[0], lambda: done[0]),
+        "both: the pseudo-mask, float32, and its noise": (
+            lambda: plain_masks.draw(0, False, label, draws_at(0, 1)),
+            lambda: done_masks.draw(0, False, label, draws_at(0, 1)),
+        ),
+        "the whole sample, read from its shards": (lambda: plain[0], lambda: done[0]),
     }
 
 

@@ -88,7 +88,7 @@ def test_colours_and_flips_by_tables_are_the_plain_formulas(label: NDArray[np.ui
 
 
 def test_a_whole_sample_is_timed_in_both_ways_and_is_the_same(tmp_path: Path) -> None:
-    plain, done = draws.parts(tmp_path)["the whole sample"]
+    plain, done = draws.parts(tmp_path)["the whole sample, read from its shards"]
     one, other = plain(), done()
     assert isinstance(one, dict)
     assert isinstance(other, dict)
