@@ -74,9 +74,7 @@ def parts(folder: Path) -> dict[str, tuple[Timed, Timed]]:
     label, palette = street_label(), street_palette()
     colors, noise, mirrored = palette.color_table(), Noise(6.0), tuple(range(CLASSES))
     plain_masks, done_masks = PlainMasks(colors, noise), OnlineMasks(colors, noise)
-    plain, done = (
-        one_sample(folder, label, colors, masks) for masks in (plain_masks, done_masks)
-    )
+    plain, done = (one_sample(folder, label, colors, masks) for masks in (plain_masks, done_masks))
     return {
         "label as a pseudo-mask, uint8": (
             lambda: colors[label],
