@@ -11,6 +11,7 @@ from semflow.cost.samples import Samples
 from semflow.mask_latents.schema import LatentParams
 from semflow.shards.schema import ShardParams
 
+MASK_NOISE = ("online", "variants", "moments")
 _BLOCK, _RECORD = 512, 10240
 """Of a tar: what members are padded to, and the whole file."""
 _NPY_HEADER = 128
@@ -29,14 +30,14 @@ class Disk:
         pseudo_masks: Their shards, estimated.
         image_latents: float16, of images and of their mirror images.
         image_latents_plain: The part of these that is not mirrored, without its share of tars.
-        mask_latents: float16, by noise mode; 0 in mode "online".
+        mask_latents: float16, by `latents.mask_noise`; training reads one mode's.
     """
 
     shards: int
     pseudo_masks: int
     image_latents: int
     image_latents_plain: int
-    mask_latents: int
+    mask_latents: dict[str, int]
 
 
 def disk_of(
@@ -47,7 +48,7 @@ def disk_of(
     Args:
         samples: Of each split, before crops.
         shards: Size of images, crops and packing.
-        latents: Noise mode and draws.
+        latents: Draws of the noise.
         channels: C of the latents.
         size: Height and width of the latents.
     """
@@ -66,21 +67,31 @@ def disk_of(
             + tar_bytes(samples.test, 1, measured, packing)
         )
 
-    masks = mask_members(latents, channels * size.cells)
+    def masks(mode: str) -> int:
+        """Of the train split."""
+        members = mask_members(mode, latents.mask_draws, channels * size.cells)
+        return tar_bytes(samples.train, crops, members, shards.samples_per_shard)
+
     return Disk(
         shards=all_splits([image, label, _PLACE], [image, label, _PLACE, native]),
         pseudo_masks=all_splits([label + _PALETTE], [label + _PALETTE]),
         image_latents=all_splits([moments] * 2, [moments] * 2),
         image_latents_plain=(samples.train * crops + samples.measured) * moments,
-        mask_latents=tar_bytes(samples.train, crops, masks, shards.samples_per_shard),
+        mask_latents={mode: masks(mode) for mode in MASK_NOISE},
     )
 
 
-def mask_members(latents: LatentParams, numbers: int) -> list[int]:
-    """Sizes of one sample's members in mask latent shards, for latents of so many numbers."""
-    if latents.mask_noise == "variants":
-        return [npy_bytes(numbers)] * (2 * latents.mask_draws)
-    return [npy_bytes(2 * numbers)] * 2 if latents.mask_noise == "moments" else []
+def mask_members(mode: str, draws: int, numbers: int) -> list[int]:
+    """Sizes of one sample's members in mask latent shards.
+
+    Args:
+        mode: A value of `latents.mask_noise`.
+        draws: `latents.mask_draws`.
+        numbers: C * h * w.
+    """
+    if mode == "variants":
+        return [npy_bytes(numbers)] * (2 * draws)
+    return [npy_bytes(2 * numbers)] * 2 if mode == "moments" else []
 
 
 def npy_bytes(numbers: int) -> int:

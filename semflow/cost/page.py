@@ -15,8 +15,8 @@ SOURCES = (
     "only (as torch.utils.flop_counter counts); backward: twice the forward pass",
     "step: batch x (U-Net forward and backward + expected passes to own states + encoder where "
     "masks are encoded online + expected passes of the decoder for the anchor loss)",
-    "memory: float32 weights, gradients, AdamW's two moments (Loshchilov and Hutter, 2019), average "
-    "of weights (semflow/training/state.py keeps one at train.ema_decay 0 too, equal to the weights); "
+    "memory: float32 weights, gradients, AdamW's two moments (Loshchilov and Hutter, 2019), "
+    "average of weights (semflow/training/state.py keeps a copy at train.ema_decay 0 too); "
     "activations come on top",
     "disk: latents are exact, 2 bytes a number in tars; PNGs at 1.6 bytes a pixel of an image and "
     "0.05 of a label",
@@ -80,6 +80,11 @@ def as_json(sheet: Sheet) -> dict[str, Any]:
         "utilisation": sheet.utilisation,
         "sources": list(SOURCES),
     }
+
+
+def figure(value: float) -> str:
+    """A number with three figures, or as many as it has before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _head(sheet: Sheet) -> list[str]:
@@ -147,21 +152,24 @@ def _disk(sheet: Sheet) -> Rows:
         ("pseudo-masks, estimated", _gib(disk.pseudo_masks)),
         ("image latents, plain, float16", _gib(disk.image_latents_plain)),
         ("image latents, plain and mirrored, in tars", _gib(disk.image_latents)),
-        (f"mask latents, {mode}", _gib(disk.mask_latents)),
+        *(
+            (f"mask latents, {name}{', as configured' if name == mode else ''}", _gib(number))
+            for name, number in disk.mask_latents.items()
+        ),
     ]
 
 
 def _hours(sheet: Sheet) -> Rows:
     rows = []
     for name, (training, ahead) in sheet.hours.items():
-        rows.append((f"{GPUS} x {name}, training", f"{training:,.2f}"))
-        rows.append((f"{GPUS} x {name}, encoding ahead", f"{ahead:,.2f}"))
+        rows.append((f"{GPUS} x {name}, training", figure(training)))
+        rows.append((f"{GPUS} x {name}, encoding ahead", figure(ahead)))
     return rows
 
 
 def _tera(work: Work) -> str:
-    return f"{work.flops / 1e12:,.3f}"
+    return figure(work.flops / 1e12)
 
 
 def _gib(number: int) -> str:
-    return f"{number / _GIB:,.3f}"
+    return figure(number / _GIB)

@@ -84,7 +84,8 @@ def samples_of(dataset: str, index: IndexParams, folder: Path) -> Samples:
             source = f"at most; exactly after: dvc repro index@{dataset}"
             return Samples(*_tiles(index), source, native)
     raise UserError(
-        f"how many samples {dataset} has is known once it is indexed; run: dvc repro index@{dataset}"
+        f"how many samples {dataset} has is known once it is indexed; "
+        f"run: dvc repro index@{dataset}"
     )
 
 

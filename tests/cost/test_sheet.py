@@ -13,7 +13,6 @@ from semflow.cost.hardware import GPU_TABLE, gpu_hours
 from semflow.cost.layers import Size, Work
 from semflow.cost.samples import samples_of
 from semflow.cost.sheet import Sheet, make_sheet
-from semflow.mask_latents.schema import LatentParams
 from semflow.networks.schema import HubSource
 from semflow.schema import DatasetParams, read_params
 from semflow.shards.tar import write_shard
@@ -124,7 +123,9 @@ def test_bytes_of_tars_are_those_that_are_written(tmp_path: Path, samples: int, 
             (str(number), {f"m{k}": bytes(size) for k, size in enumerate(members)})
             for number in range(count)
         ]
-        written += write_shard(records, tmp_path / f"{first}.tar").size
+        path = tmp_path / f"{first}.tar"
+        write_shard(records, path)
+        written += path.stat().st_size
     assert tar_bytes(samples, crops, members, packing) == written
 
 
@@ -139,8 +140,20 @@ def test_image_latents_are_two_members_of_float16_for_each_sample() -> None:
     [("online", []), ("variants", [328] * 6), ("moments", [528] * 2)],
 )
 def test_mask_latents_have_the_members_of_their_noise_mode(mode: str, members: list[int]) -> None:
-    values = {"batch_size": 1, "mask_noise": mode, "mask_draws": 3, "seed": 0}
-    assert mask_members(LatentParams.model_validate(values), 100) == members
+    assert mask_members(mode, 3, 100) == members
+
+
+def test_mask_latents_of_every_mode_are_listed_and_the_configured_one_is_marked() -> None:
+    found = sheet("cityscapes")
+    assert found.disk.mask_latents["online"] == 0
+    # Four draws of C numbers each way, or mean and deviation each way.
+    ratio = found.disk.mask_latents["variants"] / found.disk.mask_latents["moments"]
+    assert ratio == pytest.approx(2, rel=0.01)
+    assert found.disk.mask_latents["moments"] == pytest.approx(
+        found.disk.image_latents * found.samples.train / (found.samples.train + 649), rel=0.01
+    )
+    assert page.text(found).count("as configured") == 1
+    assert "mask latents, online, as configured" in page.text(found)
 
 
 def test_hours_are_operations_by_eight_times_the_used_peak() -> None:
@@ -153,6 +166,14 @@ def test_hours_are_operations_by_eight_times_the_used_peak() -> None:
         for share in (0.2, 0.4)
     )
     assert once.hours["A100 SXM"][0] == pytest.approx(2 * twice.hours["A100 SXM"][0])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.0001234, "0.000123"), (7.018, "7.02"), (1234.5, "1,234"), (99.99, "100")],
+)
+def test_numbers_have_three_figures_or_all_before_the_point(value: float, shown: str) -> None:
+    assert page.figure(value) == shown
 
 
 def test_a_repository_of_unknown_sizes_is_one_line() -> None:
@@ -171,7 +192,7 @@ def test_the_table_shows_what_the_json_holds() -> None:
     values, text = page.as_json(found), page.text(found)
     assert values["memory_bytes"]["total"] == found.memory.total
     assert f"{values['parameters']['unet']:,}" in text
-    assert f"{values['flops']['training'] / 1e12:,.3f}" in text
+    assert page.figure(values["flops"]["training"] / 1e12) in text
     assert all(source in text for source in page.SOURCES)
     assert Size(*values["latents"][1:]) == found.autoencoder.latents
 
