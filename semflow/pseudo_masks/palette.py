@@ -12,6 +12,9 @@ from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
 from semflow.pseudo_masks.schema import BaseKPalette, PaletteParams
 
+_ROWS = 16
+"""Of a label at once: indices of so few are small enough for memory that is used again."""
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -70,9 +73,17 @@ def color_planes(label: NDArray[np.uint8], color_table: NDArray[np.uint8]) -> ND
         (3, H, W) float32 in [-1, 1].
     """
     # 256 colours are brought to the range, not all pixels; and a whole plane after the other, since
-    # picking triples takes four times as long. uint8 leads nowhere outside of 256 rows.
+    # picking triples takes four times as long.
     planes = (color_table.astype(np.float32) / 127.5 - 1).T.copy()
-    return np.take(planes, label, axis=1, mode="clip")
+    out = np.empty((3, *label.shape), np.float32)
+    for start in range(0, len(label), _ROWS):
+        rows = slice(start, start + _ROWS)
+        # NumPy would make indices of the whole label, for each plane anew.
+        ids = label[rows].astype(np.intp)
+        for plane, colors in zip(out, planes, strict=True):
+            # uint8 leads nowhere outside of 256 colours.
+            np.take(colors, ids, out=plane[rows], mode="clip")
+    return out
 
 
 def make_palette(params: PaletteParams, num_classes: int) -> Palette:

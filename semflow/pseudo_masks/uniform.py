@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_AT_ONCE = 1 << 16
-"""Words of 64 bits; what is made of so many stays in a processor's cache."""
+_AT_ONCE = 1 << 14
+"""Words of 64 bits: 128 KiB, which malloc hands out again and again; larger memory comes from the
+kernel page by page, and that costs more than what is done in it."""
 
 
 def uniform_noise(generator: np.random.Generator, shape: Sequence[int]) -> NDArray[np.float32]:

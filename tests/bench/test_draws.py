@@ -16,6 +16,7 @@ from semflow.pseudo_masks.noise import Noise
 from semflow.pseudo_masks.palette import color_planes, make_palette
 from semflow.pseudo_masks.schema import BaseKPalette
 from semflow.pseudo_masks.uniform import uniform_noise
+from tools.closure import ROOT
 
 GENERATORS = (np.random.Philox, np.random.PCG64, np.random.MT19937)
 seeds = st.integers(0, 2**40)
@@ -95,3 +96,8 @@ def test_a_whole_sample_is_timed_in_both_ways_and_is_the_same(tmp_path: Path) ->
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert one["pseudo_mask"].shape == (3, *draws.SIZE)
+
+
+def test_the_docs_have_every_row_that_the_command_prints(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    assert all(f"| {name} |" in text for name in draws.parts(tmp_path))
