@@ -17,7 +17,7 @@ def mirror(label: NDArray[np.uint8], mirrored: Sequence[int]) -> NDArray[np.uint
     """A label (H, W) flipped left to right; class c becomes mirrored[c]."""
     table = np.arange(256, dtype=np.uint8)
     table[: len(mirrored)] = mirrored
-    return table[label[:, ::-1]]
+    return np.take(table, label[:, ::-1])
 
 
 @dataclass(frozen=True)

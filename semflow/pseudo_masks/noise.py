@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semflow.core.errors import UserError
 from semflow.pseudo_masks.schema import NoiseParams
+from semflow.pseudo_masks.uniform import uniform_noise
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class Noise:
 
     def draw(self, generator: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
         """Noise (3, H, W) float32 in [-1, 1) for one pseudo-mask of the given height and width."""
-        parts = [
-            share * _part(generator, cell, size)
-            for cell, share in zip(self.cells, self.shares, strict=True)
-        ]
-        return np.sum(parts, axis=0, dtype=np.float32)
+        total = np.zeros((), np.float32)
+        for number, (cell, share) in enumerate(zip(self.cells, self.shares, strict=True)):
+            part = _part(generator, cell, size)
+            # In place: at training sizes new memory costs as much as the draw itself.
+            part *= share
+            total = np.add(total, part, out=part) if number else part
+        return total
 
     def draw_latents(
         self, generator: np.random.Generator, shape: Sequence[int]
@@ -88,9 +91,9 @@ class Noise:
 def _part(generator: np.random.Generator, cell: int, size: Sequence[int]) -> NDArray[np.float32]:
     """Noise of one grain, (3, H, W) float32 in [-1, 1), linear between its grid points."""
     if cell == 1:
-        return generator.random((3, *size), dtype=np.float32) * 2 - 1
+        return uniform_noise(generator, (3, *size))
     points = [extent // cell + 1 for extent in size]
-    coarse = generator.random((3, *points), dtype=np.float32) * 2 - 1
+    coarse = uniform_noise(generator, (3, *points))
     smooth = F.interpolate(
         torch.from_numpy(coarse)[None], size=tuple(size), mode="bilinear", align_corners=True
     )

@@ -12,6 +12,9 @@ from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
 from semflow.pseudo_masks.schema import BaseKPalette, PaletteParams
 
+_ROWS = 16
+"""Of a label at once: indices of so few are small enough for memory that is used again."""
+
 
 @dataclass(frozen=True)
 class Palette:
@@ -44,7 +47,7 @@ class Palette:
             ValueError: An id that is neither a class nor IGNORE_INDEX.
         """
         self.check_label(label)
-        return self.color_table()[label]
+        return np.take(self.color_table(), label, axis=0)
 
     def check_label(self, label: NDArray[np.uint8]) -> None:
         """Accepts class ids and IGNORE_INDEX only.
@@ -57,6 +60,30 @@ class Palette:
             raise ValueError(
                 f"label id {outside.min()} is outside 0..{self.num_classes - 1} and {IGNORE_INDEX}"
             )
+
+
+def color_planes(label: NDArray[np.uint8], color_table: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A pseudo-mask as networks take it.
+
+    Args:
+        label: (H, W) ids.
+        color_table: (256, 3), colours by id.
+
+    Returns:
+        (3, H, W) float32 in [-1, 1].
+    """
+    # 256 colours are brought to the range, not all pixels; and a whole plane after the other, since
+    # picking triples takes four times as long.
+    planes = (color_table.astype(np.float32) / 127.5 - 1).T.copy()
+    out = np.empty((3, *label.shape), np.float32)
+    for start in range(0, len(label), _ROWS):
+        rows = slice(start, start + _ROWS)
+        # NumPy would make indices of the whole label, for each plane anew.
+        ids = label[rows].astype(np.intp)
+        for plane, colors in zip(out, planes, strict=True):
+            # uint8 leads nowhere outside of 256 colours.
+            np.take(colors, ids, out=plane[rows], mode="clip")
+    return out
 
 
 def make_palette(params: PaletteParams, num_classes: int) -> Palette:

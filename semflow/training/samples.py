@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from semflow.core.labels import mirror
 from semflow.core.seeds import draws_at, sample_at, steps_at
 from semflow.pseudo_masks.noise import Noise
+from semflow.pseudo_masks.palette import color_planes
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import array_from, png_pixels
 
@@ -115,9 +116,8 @@ class OnlineMasks:
         self, index: int, flip: bool, label: Pixels, draws: np.random.Generator
     ) -> dict[str, Tensor]:
         """`pseudo_mask` and `mask_noise`, (3, H, W) float32."""
-        pseudo_mask = self.colors[label].astype(np.float32) / 127.5 - 1
         return {
-            "pseudo_mask": torch.from_numpy(pseudo_mask).permute(2, 0, 1),
+            "pseudo_mask": torch.from_numpy(color_planes(label, self.colors)),
             "mask_noise": torch.from_numpy(self.noise.draw(draws, label.shape)),
         }
 
