@@ -171,6 +171,16 @@ def test_a_link_that_leads_nowhere_and_a_name_that_is_no_text_are_part_of_a_tree
     assert len({before, linked, tree_state(tree)}) == 3
 
 
+def test_links_that_lead_back_up_end(tmp_path: Path) -> None:
+    tree = folder_with(tmp_path / "tree", "abc")
+    states = {tree_state(tree)}
+    # Followed, two of them would make 2 to the power of 40 paths.
+    for name in ("back", "again"):
+        (tree / "deep" / name).symlink_to(tree)
+        states.add(tree_state(tree))
+    assert len(states) == 3
+
+
 def test_the_state_of_a_tree_changes_with_any_of_its_files(tmp_path: Path) -> None:
     file = folder_with(tmp_path / "tree", "abc") / "deep/file"
     states = [tree_state(tmp_path / "tree")]
