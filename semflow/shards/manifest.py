@@ -217,7 +217,10 @@ def _misplaced(path: Path, shard: Shard) -> str:
         for extension, (offsets, sizes) in shard.members.items():
             for key, offset, size in zip(shard.keys.tolist(), offsets, sizes, strict=True):
                 member = f"{key.decode()}.{extension}"
-                tar.seek(max(0, int(offset) - BLOCK))
+                # No member begins before the first header ends.
+                if offset < BLOCK:
+                    return member
+                tar.seek(int(offset) - BLOCK)
                 if not is_header_of(tar.read(BLOCK), member, int(size)):
                     return member
     return ""

@@ -84,7 +84,7 @@ class ShardFolder:
         number = int(np.searchsorted(self._starts, position, side="right")) - 1
         offset, size = self._places[extension][:, position].tolist()
         tar, member = self._map(number), f"{self.key(position)}.{extension}"
-        if not is_header_of(tar[max(0, offset - BLOCK) : offset], member, size):
+        if offset < BLOCK or not is_header_of(tar[offset - BLOCK : offset], member, size):
             raise UserError(
                 f"{self._tars[number]} has no {member} where its manifest says; "
                 "run again the stage that makes it"

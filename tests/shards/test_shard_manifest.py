@@ -117,6 +117,20 @@ def test_labels_exchanged_by_their_places_in_the_manifest_are_found(folder: Path
         samples.read(2, "label.png")
 
 
+@pytest.mark.parametrize("offset", [0, 511, -1, -512, 2**40])
+def test_a_place_outside_of_its_tar_is_found(folder: Path, offset: int) -> None:
+    path = folder / "manifest.json"
+    text = path.read_text("utf-8")
+    first = '"image.png":[['
+    start = text.index(first) + len(first)
+    path.write_text(text[:start] + str(offset) + text[text.index(",", start) :], "utf-8")
+    manifest = read_manifest(folder)
+    with pytest.raises(UserError, match=r"train_0\.image\.png is not where it says"):
+        verify_shards(manifest, REBUILD)
+    with pytest.raises(UserError, match=r"has no train_0\.image\.png where its manifest says"):
+        ShardFolder(manifest).read(0, "image.png")
+
+
 @pytest.mark.parametrize("name", ["/etc/hostname", "../val/000000.tar", "a/b.tar", "..", ""])
 def test_a_tar_outside_of_its_folder_is_never_opened(folder: Path, name: str) -> None:
     path = folder / "manifest.json"
