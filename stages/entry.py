@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -15,6 +16,8 @@ from semflow.core.files import read_json, write_json
 from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 from semflow.params.fields import StageParams
 from semflow.params.rows import is_row, read_item_params, read_row
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Params = TypeVar("Params", bound=StageParams)
 
@@ -115,11 +118,23 @@ def _say_mistakes(stage: Callable[[], None]) -> None:
     """Runs it, its outcome noted for who has started it."""
     try:
         with noted_outcome():
-            stage()
+            _with_room(stage)
     except UserError as error:
         # In one piece: ranks that stop at once share the stream.
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_CODES[BUSY if isinstance(error, Busy) else MISTAKE])
+
+
+def _with_room(stage: Callable[[], None]) -> None:
+    try:
+        stage()
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise UserError(
+            f"no room is left ({error.strerror}: {error.filename or 'the disk'}); "
+            "free some and run the same command, which goes on from here"
+        ) from error
 
 
 def _name() -> str:

@@ -103,7 +103,7 @@ def write_png(pixels: NDArray[np.uint8], path: Path) -> None:
 def _read(path: Path, reader: Callable[[Path], Pixels]) -> Pixels:
     try:
         return reader(path)
-    except UnreadableSample as error:
+    except (UnreadableSample, OSError) as error:
         raise UserError(f"cannot take {path}: {error}") from None
 
 

@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from semflow.core.errors import UserError
+from semflow.core.locks import locked
 
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 """A hard link cannot be had here: another file system, or one that has none."""
@@ -33,7 +32,15 @@ def tree_state(folder: Path) -> str:
     It tells whether a large tree is still the one that an interrupted run has seen.
     """
     state = hashlib.sha256()
+    seen: set[tuple[int, int]] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
+        found = Path(parent).stat()
+        if (found.st_dev, found.st_ino) in seen:
+            # A link that leads back up, for instance: what lies below is known.
+            state.update(os.fsencode(Path(parent).relative_to(folder)) + b"\0again\0")
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
         folders.sort()
         for path in (Path(parent, name) for name in sorted(names)):
             # A link that leads nowhere is part of the state as it is.
@@ -132,7 +139,7 @@ def _replace_folder(made: Path, out: Path) -> None:
         synchronise(Path(folder))
     old = _partial_of(out)
     lock = out.with_name(f".{out.name}.lock")
-    with FileLock(lock):
+    with locked(lock, wait=True):
         with suppress(FileNotFoundError):
             out.rename(old)
         made.rename(out)

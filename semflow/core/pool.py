@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+import dask
+from distributed import Client, KilledWorker, LocalCluster, Security, as_completed
 from tqdm import tqdm
 
 from semflow.core.errors import UserError
@@ -18,6 +19,9 @@ WORKERS_VARIABLE = "SEMFLOW_WORKERS"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 TASKS_PER_THREAD = 2
 """Handed out at a time: one at work and one waiting."""
+_NO_PAGES: dict[str, list[str]] = {
+    f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")
+}
 
 Task = TypeVar("Task")
 
@@ -27,9 +31,9 @@ def run_all(
 ) -> None:
     """Calls a function for every task, spread over workers, in no particular order.
 
-    Workers are local processes, $SEMFLOW_WORKERS or as many as there are processors, or those of
-    the scheduler at $DASK_SCHEDULER_ADDRESS. A worker that dies loses nothing: its task goes to
-    another one.
+    Workers are local processes, $SEMFLOW_WORKERS or as many as there are processors, which answer
+    nobody but this run; or those of the scheduler at $DASK_SCHEDULER_ADDRESS, whose owner says who
+    may speak to it. A worker that dies loses nothing: its task goes to another one.
 
     Args:
         function: leaves its result in a folder that all workers share; may run twice for a task.
@@ -83,17 +87,25 @@ def _remote_client(address: str) -> Client:
         ) from None
 
 
-def _local_cluster(workers: int) -> LocalCluster:
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        host="127.0.0.1",
-        scheduler_kwargs={"dashboard": False},
-        # Whatever else they serve stays on this machine too, at ports that are free.
-        dashboard_address="127.0.0.1:0",
-        worker_dashboard_address="127.0.0.1:0",
-        silence_logs=logging.CRITICAL,
-    )
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[LocalCluster]:
+    # Whoever speaks to a scheduler or a worker can run code as its owner, and every user of this
+    # machine reaches 127.0.0.1: they take only peers with this run's certificate, which is on no
+    # disk. Their web servers, which ask for none, serve nothing.
+    with (
+        dask.config.set(_NO_PAGES),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            security=Security.temporary(),
+            scheduler_kwargs={"dashboard": False},
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+    ):
+        yield cluster
 
 
 def _worker_count() -> int:

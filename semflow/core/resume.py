@@ -14,15 +14,16 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, sha256_of, whole_file, write_json
+from semflow.core.locks import locked
 from semflow.core.provenance import Provenance, provenance_of
 
 ROOT_VARIABLE = "SEMFLOW_SCRATCH"
@@ -116,17 +117,17 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         Busy: Another process is working in it.
+        UserError: Its file system knows no locks.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(_lock_of(folder), blocking=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        owner = _lock_of(folder).read_text(encoding="ascii", errors="replace").strip()
-        raise Busy(
-            f"process {owner or '?'} is at work in {folder}; wait for it or stop it"
-        ) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(_lock_of(folder), wait=False))
+        except Timeout:
+            owner = _lock_of(folder).read_text(encoding="ascii", errors="replace").strip()
+            raise Busy(
+                f"process {owner or '?'} is at work in {folder}; wait for it or stop it"
+            ) from None
         _lock_of(folder).write_text(str(os.getpid()), encoding="ascii")
         folder.mkdir(exist_ok=True)
         (folder / _FINISHED).unlink(missing_ok=True)
@@ -136,8 +137,6 @@ def held(folder: Path) -> Iterator[None]:
         _forget(others)
         yield
         (folder / _FINISHED).touch()
-    finally:
-        lock.release()
 
 
 def _others(folder: Path) -> list[Path]:
@@ -160,13 +159,9 @@ def _forget(folders: Sequence[Path]) -> None:
     for folder in folders:
         if folder in kept:
             continue
-        lock = FileLock(_lock_of(folder), blocking=False)
-        try:
-            with lock:
-                shutil.rmtree(folder)
-                _lock_of(folder).unlink(missing_ok=True)
-        except Timeout:
-            continue
+        with suppress(Timeout), locked(_lock_of(folder), wait=False):
+            shutil.rmtree(folder)
+            _lock_of(folder).unlink(missing_ok=True)
 
 
 def _lock_of(folder: Path) -> Path:

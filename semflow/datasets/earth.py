@@ -22,6 +22,7 @@ from semflow.datasets.schema import EarthIndex
 FETCH = "dvc repro stages/dvc.yaml:raw@earth"
 IMAGE_FILE = "bmng.jpg"
 LABEL_FILE = "MCD12C1.A2019001.006.2020220162300.tif"
+FORMATS = ("JPEG", "TIFF")
 IMAGE_SIZE = (5400, 2700)  # width, height
 LABEL_SIZE = (7200, 3600)
 PIXELS_PER_DEGREE = IMAGE_SIZE[0] // 360
@@ -172,7 +173,7 @@ def _open(path: Path, size: tuple[int, int]) -> Image.Image:
     # Pillow's guard against decompression bombs is far below these known sizes.
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, LABEL_SIZE[0] * LABEL_SIZE[1])
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=FORMATS)
         image.load()
     except OSError as error:
         raise UserError(f"{path} is unreadable ({error}); delete it and run: {FETCH}") from None

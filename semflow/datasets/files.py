@@ -1,7 +1,12 @@
-"""Reading a sample's own image and label files; what is wrong with one is said in one line."""
+"""Reading a sample's own image and label files; what is wrong with one is said in one line.
+
+Known by content and never by name: images are PNG or JPEG, labels PNG; no other decoder is ever
+asked. Decoding is preceded by a look at the header, which says how large the picture will be.
+"""
 
 from __future__ import annotations
 
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -9,52 +14,85 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from semflow.core.errors import UserError
+from semflow.core.passing import is_passing
+from semflow.core.retrying import patiently
 from semflow.datasets.base import UnreadableSample
 
-ID_MODES = ("L", "P")
-"""Pillow's modes whose pixels are one byte, an id; of a palette image the colours are no matter."""
+IMAGE_FORMATS = ("PNG", "JPEG")
+LABEL_FORMATS = ("PNG",)
+"""JPEG loses ids."""
+LARGEST_AREA = 2**26
+"""Pixels, 67,108,864: 200 MB as RGB, of which a worker holds several copies."""
+PRINT_MODE = "CMYK"
+SCALED_BY = {2: 85, 4: 17}
+"""What Pillow multiplies the levels of a grey PNG by, by bits a pixel, so that the last is 255."""
+BYTE = 8
+"""Bits a channel."""
+_SIGNATURE, _FIRST_CHUNK = b"\x89PNG\r\n\x1a\n", b"IHDR"
+_DEPTH = 24
+"""Where a PNG says its bits a channel: after the first chunk's length and name, width, height."""
+ORIENTATION_TAG = 0x0112
+"""EXIF's; 1 is upright."""
+FIRST_LYING = 5
+"""From this orientation on, height and width change places."""
 
 
-def load_image(path: Path) -> Image.Image:
-    """An image file, decoded, in whatever mode it has.
+def load_image(path: Path, formats: tuple[str, ...] = IMAGE_FORMATS) -> Image.Image:
+    """An image file, decoded, of up to 8 bits a channel, in whatever mode it has, not yet turned.
+
+    Args:
+        path: The file.
+        formats: Pillow's names of those that it may have.
 
     Raises:
-        UnreadableSample: The file is missing, cut short or no image.
+        UnreadableSample: The file is missing, no regular one, cut short, too large, of another
+            format, or has 16 bits a channel.
+        OSError: The file system keeps failing in a way that passes by itself; the file is not to
+            blame.
     """
-    try:
-        image = Image.open(path)
-        image.load()
-    except FileNotFoundError:
-        raise UnreadableSample(f"{path.name} is missing") from None
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
-        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadableSample(f"{path.name} is too large ({error})") from None
-    return image
+    return _open(path, formats)[0]
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB.
+    """An image file as (H, W, 3) uint8 RGB, turned upright as its EXIF orientation says.
 
     Raises:
-        UnreadableSample: the file is missing, cut short or no image.
+        UnreadableSample: As `load_image`; or a pixel is transparent, or its colours are of print,
+            so that what is seen depends on more than the file.
+        OSError: As `load_image`.
     """
-    return np.asarray(load_image(path).convert("RGB"))
+    image = load_image(path)
+    if image.mode == PRINT_MODE:
+        raise UnreadableSample(f"{path.name} has mode {PRINT_MODE}; convert it to RGB")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] != 255:
+        raise UnreadableSample(f"{path.name} has transparent pixels; lay it on a ground")
+    try:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error) as error:
+        raise UnreadableSample(f"{path.name} has unreadable EXIF data ({error})") from None
 
 
 def read_label(path: Path) -> NDArray[np.uint8]:
     """A label file as (H, W) uint8, the ids as they are stored.
 
+    A greyscale or indexed PNG of 1, 2, 4 or 8 bits a pixel; colours and transparency of an indexed
+    one are no matter.
+
     Raises:
-        UnreadableSample: the file is missing, cut short or does not hold one byte for each pixel.
+        UnreadableSample: As `load_image`; or the PNG holds no ids, or is to be turned by its EXIF
+            orientation.
+        OSError: As `load_image`.
     """
-    image = load_image(path)
-    if image.mode not in ID_MODES:
+    image, depth = _open(path, LABEL_FORMATS)
+    if image.mode not in ("1", "L", "P"):
         raise UnreadableSample(f"{path.name} has mode {image.mode}, a label has one id for a pixel")
-    return np.asarray(image)
+    if image.getexif().get(ORIENTATION_TAG, 1) != 1:
+        raise UnreadableSample(f"{path.name} has an EXIF orientation; store it upright")
+    ids = np.asarray(image).astype(np.uint8)
+    return ids if image.mode == "P" else ids // np.uint8(SCALED_BY.get(depth, 1))
 
 
 def read_pair(image: Path, label: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -119,3 +157,46 @@ def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
     if not names:
         raise UserError(f"{folder} holds no file named *{' or *'.join(endings)}; unpack it again")
     return names
+
+
+def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
+    """As `load_image`, and how many bits a channel has."""
+    try:
+        return patiently(lambda: _decode(path, formats))
+    except FileNotFoundError:
+        raise UnreadableSample(f"{path.name} is missing") from None
+    except UnidentifiedImageError:
+        wanted = " or ".join(formats)
+        raise UnreadableSample(f"{path.name} is unreadable (no {wanted} inside)") from None
+    except OSError as error:
+        if is_passing(error):
+            raise
+        raise UnreadableSample(f"{path.name} is unreadable ({error.strerror or error})") from None
+    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
+        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableSample(f"{path.name} is too large ({error})") from None
+
+
+def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
+    # Who opens a pipe waits for who writes it.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnreadableSample(f"{path.name} is no regular file")
+    with path.open("rb") as file:
+        head = file.read(_DEPTH + 1)
+        file.seek(0)
+        image = Image.open(file, formats=formats)
+        depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
+        if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:
+            raise UnreadableSample(f"{path.name} is unreadable (its header is not at its head)")
+        if depth > BYTE:
+            raise UnreadableSample(
+                f"{path.name} has {depth} bits a channel; choose what is white, convert it to 8"
+            )
+        if image.width * image.height > LARGEST_AREA:
+            raise UnreadableSample(
+                f"{path.name} has {image.width}x{image.height} pixels, {LARGEST_AREA} are allowed; "
+                "make it smaller"
+            )
+        image.load()
+    return image, depth

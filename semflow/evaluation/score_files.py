@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from semflow.core.errors import UserError
 from semflow.datasets.base import UnreadableSample
-from semflow.datasets.files import read_image
+from semflow.datasets.files import FIRST_LYING, IMAGE_FORMATS, ORIENTATION_TAG, read_image
 from semflow.metrics.fixed_networks import check_pixels
 
 LabelIds = Literal["train", "cityscapes"]
@@ -115,15 +115,16 @@ def key_of(stem: str) -> str:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Height and width in pixels, as the file's header says.
+    """Height and width in pixels once it is upright, as the file's header says.
 
     Raises:
         UserError: It is no image.
     """
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
+            lies = image.getexif().get(ORIENTATION_TAG, 1) >= FIRST_LYING
+            return (image.width, image.height) if lies else (image.height, image.width)
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a readable image ({error})") from None
 
 
@@ -135,7 +136,7 @@ def read_at(path: Path, resolution: tuple[int, int]) -> Tensor:
     """
     try:
         pixels = torch.tensor(read_image(path))
-    except UnreadableSample as reason:
+    except (UnreadableSample, OSError) as reason:
         raise UserError(f"cannot score {path}: {reason}") from None
     return to_resolution(pixels.permute(2, 0, 1)[None], resolution)
 

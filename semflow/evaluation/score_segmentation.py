@@ -141,7 +141,7 @@ def _read(path: Path, ids: LabelIds, num_classes: int) -> NDArray[np.uint8]:
     mapping = {class_id: class_id for class_id in (*range(num_classes), IGNORE_INDEX)}
     try:
         return map_ids(read_label(path), TRAIN_IDS if ids == "cityscapes" else mapping)
-    except UnreadableSample as reason:
+    except (UnreadableSample, OSError) as reason:
         raise UserError(
             f"cannot score {path} as {ids} ids of {num_classes} classes: {reason}; mend the file, "
             "or say which ids it holds"

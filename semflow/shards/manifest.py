@@ -23,6 +23,10 @@ MANIFEST = "manifest.json"
 OPENING = '{"about":'
 SHARDS = ',"shards":['
 CLOSING = b"]}"
+BLOCK = 512
+"""Bytes of a tar's header, which stands right before a member's content."""
+_NAME, _SIZE = slice(0, 100), slice(124, 136)
+"""Where a plain header has a member's name, and its length in octal digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +83,29 @@ class Manifest:
         return len(self.lines) - 1
 
     def shards(self) -> Iterator[Shard]:
-        """The tars in order, read one by one."""
+        """The tars in order, read one by one.
+
+        Raises:
+            UserError: A tar's name leads out of the folder.
+        """
         with (self.folder / MANIFEST).open("rb") as file:
             for start, end in pairwise(self.lines.tolist()):
                 file.seek(start)
-                yield _shard_from(file.read(end - start))
+                yield self._checked(_shard_from(file.read(end - start)))
 
     def keys(self) -> Iterator[str]:
         """The samples' keys in order."""
         for shard in self.shards():
             yield from (key.decode() for key in shard.keys.tolist())
+
+    def _checked(self, shard: Shard) -> Shard:
+        # What follows opens it below the folder.
+        if Path(shard.name).name != shard.name or not shard.name.endswith(".tar"):
+            raise UserError(
+                f"{self.folder / MANIFEST} names a tar {shard.name!r}, which is no plain name; "
+                "delete its folder and run: dvc repro"
+            )
+        return shard
 
     def only(self, number: int) -> Manifest:
         """The same folder with one tar alone, counted from 0."""
@@ -152,15 +169,26 @@ def same_keys(one: Manifest, other: Manifest) -> bool:
     return all(mine == theirs for mine, theirs in zip_longest(one.keys(), other.keys()))
 
 
+def is_header_of(block: bytes, member: str, size: int) -> bool:
+    """Whether a block of a tar is the header of a member.
+
+    Args:
+        block: The BLOCK bytes before its content.
+        member: Its name.
+        size: Length of its content, bytes.
+    """
+    return block[_NAME].rstrip(b"\0") == member.encode() and block[_SIZE] == b"%011o\0" % size
+
+
 def verify_shards(manifest: Manifest, rebuild: str) -> None:
-    """Compares every tar with its checksum.
+    """Compares every tar with its checksum, and the manifest's places with the tar's own headers.
 
     Args:
         manifest: of the folder.
         rebuild: the command that makes the folder anew, for the error.
 
     Raises:
-        UserError: a tar is missing, cut short or altered.
+        UserError: a tar is missing, cut short or altered, or has another member at a place.
     """
     for shard in manifest.shards():
         path = manifest.folder / shard.name
@@ -176,6 +204,26 @@ def verify_shards(manifest: Manifest, rebuild: str) -> None:
                 f"{path} was altered: its sha256 is not the manifest's; "
                 f"delete it and rebuild: {rebuild}"
             )
+        if wrong := _misplaced(path, shard):
+            raise UserError(
+                f"{manifest.folder / MANIFEST} was altered: {wrong} is not where it says; "
+                f"delete its folder and rebuild: {rebuild}"
+            )
+
+
+def _misplaced(path: Path, shard: Shard) -> str:
+    """The name of a member that is not at its place in a tar; empty if all are."""
+    with path.open("rb") as tar:
+        for extension, (offsets, sizes) in shard.members.items():
+            for key, offset, size in zip(shard.keys.tolist(), offsets, sizes, strict=True):
+                member = f"{key.decode()}.{extension}"
+                # No member begins before the first header ends.
+                if offset < BLOCK:
+                    return member
+                tar.seek(int(offset) - BLOCK)
+                if not is_header_of(tar.read(BLOCK), member, int(size)):
+                    return member
+    return ""
 
 
 def _shard_from(line: bytes) -> Shard:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import mmap
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from semflow.core.errors import UserError
-from semflow.shards.manifest import Manifest
+from semflow.shards.manifest import BLOCK, Manifest, is_header_of
+
+OPEN_TARS = 64
+"""Of one folder. A process may have 1024 files open, and training reads three folders."""
 
 
 def stream(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, bytes]]]:
@@ -43,7 +48,8 @@ def stream(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, bytes]]]:
 class ShardFolder:
     """Samples of a shard folder by position, memory-mapped: only what is asked for is read.
 
-    Keys and places are held as arrays, some tens of bytes for each sample.
+    Keys and places are held as arrays, some tens of bytes for each sample. The OPEN_TARS tars that
+    were read last stay open.
 
     Raises:
         UserError: a tar is missing.
@@ -52,7 +58,8 @@ class ShardFolder:
     def __init__(self, manifest: Manifest) -> None:
         self.folder = manifest.folder
         shards = list(manifest.shards())
-        self._maps = [_map(manifest, shard.name) for shard in shards]
+        self._tars = [_present(manifest.folder / shard.name) for shard in shards]
+        self._maps: OrderedDict[int, mmap.mmap] = OrderedDict()
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self._keys = np.concatenate([np.empty(0, "S1"), *(shard.keys for shard in shards)])
         self._places = {
@@ -69,10 +76,31 @@ class ShardFolder:
         return key.decode()
 
     def read(self, position: int, extension: str) -> bytes:
-        """The content of one member of the sample at a position."""
+        """The content of one member of the sample at a position.
+
+        Raises:
+            UserError: The tar has another member there.
+        """
         number = int(np.searchsorted(self._starts, position, side="right")) - 1
         offset, size = self._places[extension][:, position].tolist()
-        return self._maps[number][offset : offset + size]
+        tar, member = self._map(number), f"{self.key(position)}.{extension}"
+        if offset < BLOCK or not is_header_of(tar[offset - BLOCK : offset], member, size):
+            raise UserError(
+                f"{self._tars[number]} has no {member} where its manifest says; "
+                "run again the stage that makes it"
+            )
+        return tar[offset : offset + size]
+
+    def _map(self, number: int) -> mmap.mmap:
+        """A tar's bytes; of the open ones, that which was not read for longest gives way."""
+        if number not in self._maps:
+            with self._tars[number].open("rb") as file:
+                self._maps[number] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._maps.move_to_end(number)
+        if len(self._maps) > OPEN_TARS:
+            # Not closed here: another thread may be reading it.
+            self._maps.popitem(last=False)
+        return self._maps[number]
 
 
 def batches(folder: ShardFolder, batch_size: int) -> Iterator[range]:
@@ -81,11 +109,7 @@ def batches(folder: ShardFolder, batch_size: int) -> Iterator[range]:
         yield range(start, min(start + batch_size, len(folder)))
 
 
-def _map(manifest: Manifest, name: str) -> mmap.mmap:
-    try:
-        with (manifest.folder / name).open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (FileNotFoundError, ValueError):
-        raise UserError(
-            f"{manifest.folder / name} is missing or empty; run again the stage that makes it"
-        ) from None
+def _present(path: Path) -> Path:
+    if not path.is_file() or path.stat().st_size == 0:
+        raise UserError(f"{path} is missing or empty; run again the stage that makes it")
+    return path

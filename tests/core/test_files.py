@@ -171,6 +171,45 @@ def test_a_link_that_leads_nowhere_and_a_name_that_is_no_text_are_part_of_a_tree
     assert len({before, linked, tree_state(tree)}) == 3
 
 
+def test_bytes_are_on_the_disk_before_a_rename_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def note_sync(descriptor: int) -> None:
+        happened.append(f"disk {os.fstat(descriptor).st_ino}")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "rename", lambda *paths: (happened.append("rename"), rename(*paths))[1])
+    monkeypatch.setattr(
+        os, "replace", lambda *paths: (happened.append("rename"), rename(*paths))[1]
+    )
+    write_text(tmp_path / "a", "text")
+    file, parent = ((tmp_path / "a").stat().st_ino, tmp_path.stat().st_ino)
+    assert happened == [f"disk {file}", "rename", f"disk {parent}"]
+    happened.clear()
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "b").write_text("text", encoding="ascii")
+    out = tmp_path / "out"
+    inside = [path.stat().st_ino for path in (out / "deep" / "b", out / "deep", out)]
+    made = happened.index("rename")
+    assert happened[:made] == [f"disk {number}" for number in inside]
+    assert happened[-1] == f"disk {parent}"
+
+
+def test_links_that_lead_back_up_end(tmp_path: Path) -> None:
+    tree = folder_with(tmp_path / "tree", "abc")
+    states = {tree_state(tree)}
+    # Followed, two of them would make 2 to the power of 40 paths.
+    for name in ("back", "again"):
+        (tree / "deep" / name).symlink_to(tree)
+        states.add(tree_state(tree))
+    assert len(states) == 3
+
+
 def test_the_state_of_a_tree_changes_with_any_of_its_files(tmp_path: Path) -> None:
     file = folder_with(tmp_path / "tree", "abc") / "deep/file"
     states = [tree_state(tmp_path / "tree")]

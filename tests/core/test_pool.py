@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 import os
+import socket
+import ssl
 from functools import partial
 from pathlib import Path
 
 import dask
 import pytest
+from distributed import Security, get_worker
 
 from semflow.core.errors import UserError
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE, run_all
@@ -23,6 +27,59 @@ def refuse_five(folder: Path, number: int) -> None:
 
 def exit_at_once(number: int) -> None:
     os._exit(number)
+
+
+def knock(folder: Path) -> None:
+    """From within a worker: who answers whom, of the scheduler, the worker and its keeper."""
+    worker = get_worker()
+    doors = {
+        "scheduler": worker.scheduler.address,
+        "worker": worker.address,
+        "keeper": worker.nanny,
+    }
+    shown = {
+        "nothing": ssl.create_default_context(),
+        "another run's": Security.temporary().get_connection_args("client")["ssl_context"],
+        "this run's": worker.security.get_connection_args("client")["ssl_context"],
+    }
+    for context in shown.values():
+        # They are not the ones to be picky here.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    found = {
+        name: {"address": address} | {kind: answer(address, shown[kind]) for kind in shown}
+        for name, address in doors.items()
+    }
+    page = worker.http_server.port
+    with socket.create_connection(("127.0.0.1", page), timeout=120) as door:
+        door.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        found["page"] = {"answer": door.recv(64).decode()}
+    (folder / "doors.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def answer(address: str, context: ssl.SSLContext) -> str:
+    host, port = address.rpartition("/")[2].split(":")
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=120) as plain,
+            context.wrap_socket(plain) as door,
+        ):
+            # A Dask server speaks first, once it has accepted a peer.
+            return "spoke" if door.recv(1) else "closed"
+    except (ssl.SSLError, ConnectionError):
+        return "closed"
+
+
+def test_local_workers_answer_nobody_without_this_runs_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    run_all(knock, [tmp_path], "shards", "shards")
+    doors = json.loads((tmp_path / "doors.json").read_text("utf-8"))
+    assert " 404 " in doors.pop("page")["answer"]
+    for door in doors.values():
+        assert door.pop("address").startswith("tls://127.0.0.1:")
+        assert door == {"nothing": "closed", "another run's": "closed", "this run's": "spoke"}
 
 
 def test_every_task_runs_and_progress_is_shown(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from PIL import Image
 from support.tiny import TinyDataset, latents_of, tiny_samples
 from support.tiny_data import FolderReader, index_of, pixels_of, pseudo_masks_of
 
+from semflow.core import retrying
 from semflow.core.errors import UserError
 from semflow.index.listing import Reject
 from semflow.networks.autoencoder import PatchAutoencoder
@@ -133,3 +136,34 @@ def test_a_sample_that_became_unreadable_since_is_named_with_what_to_do(
     with pytest.raises(UserError, match=complaint):
         pixels_of(index, reader, params.shards, tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_a_name_that_is_no_text_is_a_reject_and_stops_no_stage(
+    raw: Path, tmp_path: Path, params: DatasetParams
+) -> None:
+    odd = os.fsdecode(b"train\xff")
+    for ending in (".png", "_label.png"):
+        shutil.copy(raw / f"train/train2{ending}", raw / "train" / f"{odd}{ending}")
+    reader = FolderReader(raw)
+    index = index_of(reader, tmp_path / "index", max_rejects=1)
+    (reject,) = index.rejects
+    assert reject.key == odd
+    assert "rename the file" in reject.reason
+    pixels_of(index, reader, params.shards, tmp_path / "shards")
+    manifest = read_manifest(tmp_path / "shards/train")
+    assert len(manifest) == COUNTS["train"]
+    assert manifest.about["rejects"] == [{"key": odd, "reason": reject.reason}]
+
+
+def test_a_file_system_that_keeps_failing_fails_the_index_whatever_rejects_it_allows(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrying, "PAUSES", (0.0, 0.0, 0.0))
+
+    def fail(*_: object, **__: object) -> Image.Image:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        index_of(FolderReader(raw), tmp_path / "index", max_rejects=99)
+    assert not (tmp_path / "index").exists()

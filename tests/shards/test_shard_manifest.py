@@ -93,3 +93,52 @@ def test_a_folder_without_a_manifest_is_not_complete(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"manifest\.json not found"):
         read_manifest(folder)
+
+
+def exchange(folder: Path, one: int, other: int) -> None:
+    """Exchanges the places of two samples' labels in the first tar's line of the manifest."""
+    head, line, *rest = (folder / "manifest.json").read_text("utf-8").splitlines(keepends=True)
+    tar = json.loads(line.rstrip(",\n"))
+    for places in tar["members"]["label.png"]:
+        places[one], places[other] = places[other], places[one]
+    text = json.dumps(tar, sort_keys=True, separators=(",", ":"))
+    (folder / "manifest.json").write_text("".join([head, text + ",\n", *rest]), "utf-8")
+
+
+def test_labels_exchanged_by_their_places_in_the_manifest_are_found(folder: Path) -> None:
+    exchange(folder, 1, 2)
+    manifest = read_manifest(folder)
+    with pytest.raises(UserError, match=r"manifest\.json was altered: train_1\.label\.png is not"):
+        verify_shards(manifest, REBUILD)
+    samples = ShardFolder(manifest)
+    samples.read(0, "label.png")
+    samples.read(1, "image.png")
+    with pytest.raises(UserError, match=r"000000\.tar has no train_2\.label\.png where its manif"):
+        samples.read(2, "label.png")
+
+
+@pytest.mark.parametrize("offset", [0, 511, -1, -512, 2**40])
+def test_a_place_outside_of_its_tar_is_found(folder: Path, offset: int) -> None:
+    path = folder / "manifest.json"
+    text = path.read_text("utf-8")
+    first = '"image.png":[['
+    start = text.index(first) + len(first)
+    path.write_text(text[:start] + str(offset) + text[text.index(",", start) :], "utf-8")
+    manifest = read_manifest(folder)
+    with pytest.raises(UserError, match=r"train_0\.image\.png is not where it says"):
+        verify_shards(manifest, REBUILD)
+    with pytest.raises(UserError, match=r"has no train_0\.image\.png where its manifest says"):
+        ShardFolder(manifest).read(0, "image.png")
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../val/000000.tar", "a/b.tar", "..", ""])
+def test_a_tar_outside_of_its_folder_is_never_opened(folder: Path, name: str) -> None:
+    path = folder / "manifest.json"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"name":"000001.tar"', f'"name":{json.dumps(name)}'), "utf-8")
+    manifest = read_manifest(folder)
+    for use in (ShardFolder, lambda found: verify_shards(found, REBUILD), lambda found: len(found)):
+        with pytest.raises(
+            UserError, match=r"manifest\.json names a tar .* which is no plain name"
+        ):
+            use(manifest)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.tiny import TinyDataset, shard_folder
 from support.tiny_data import TRAIN_SAMPLES
 
+from semflow.shards import reading
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder, batches
 from semflow.shards.tar import array_bytes, array_from, png_bytes, png_pixels
@@ -60,6 +61,23 @@ def test_any_records_are_read_back_by_offset(
     for position, contents in enumerate(records.values()):
         for extension, content in contents.items():
             assert folder.read(position, extension) == content
+
+
+def test_of_many_tars_few_are_open_whatever_the_order_of_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "OPEN_TARS", 4)
+    names = [f"k{number}" for number in range(60)]
+    manifest = shard_folder([(name, {"txt": name.encode()}) for name in names], tmp_path, 1, {})
+    open_files = Path("/proc/self/fd")
+    if not open_files.is_dir():
+        pytest.skip("open files cannot be counted here")
+    before = len(list(open_files.iterdir()))
+    folder = ShardFolder(manifest)
+    for position in np.random.default_rng(0).permutation(180) % 60:
+        assert folder.read(int(position), "txt") == names[position].encode()
+    # Other threads open files, too; a descriptor a tar would be 60.
+    assert len(list(open_files.iterdir())) - before < 30
 
 
 def test_a_sample_without_a_member_that_others_have_is_refused(tmp_path: Path) -> None:

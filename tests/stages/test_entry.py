@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -100,3 +102,23 @@ def test_another_run_at_work_is_one_line_and_exit_code_75(
         run(wait, StageParams)
     assert stop.value.code == 75
     assert capsys.readouterr().err == "error: process 71 is at work\n"
+
+
+def test_a_full_disk_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def fill(_dataset: str, _params: StageParams, _folders: Folders) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ".scratch/shards")
+
+    with pytest.raises(SystemExit) as stop:
+        run(fill, StageParams)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no room is left (No space left on device: .scratch/shards); ")
+    assert said.count("\n") == 1
+
+
+def test_another_error_of_the_file_system_keeps_its_kind_for_the_flow() -> None:
+    def fail(_dataset: str, _params: StageParams, _folders: Folders) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(OSError, match="Input/output error"):
+        run(fail, StageParams)
