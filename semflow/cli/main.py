@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from semflow.cli import directions, inspect, score, use
+from semflow.cli import directions, init, inspect, score, use
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -28,6 +28,7 @@ app.command()(directions.synthesize)
 app.command()(score.score)
 app.command()(inspect.inspect)
 app.command()(use.use)
+app.command()(init.init)
 
 
 def main() -> None:
