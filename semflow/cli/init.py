@@ -39,7 +39,7 @@ def init(
     """Make a data set of your own images and labels.
 
     Pairs them by name, counts the labels' ids, links the files into data/raw/NAME, and writes a
-    block NAME with the recipe small into params.yaml. Folders named train, val and test below
+    block NAME for a small model into params.yaml. Folders named train, val and test below
     the two say the split; else a tenth is val and a tenth test.
 
     \b

@@ -1,4 +1,4 @@
-"""The block of a user's own data set: classes, size and split, on the recipe `small`."""
+"""The block of a user's own data set: classes, size and split, on the values of small.yaml."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from semflow.cli.own_data.labels import LabelSurvey
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
 from semflow.core.labels import IGNORE_INDEX
-from semflow.params.recipes import RECIPES, overrides_for, round_trip
+from semflow.params.recipes import round_trip
 
-RECIPE = "small"
+SMALL = Path(__file__).with_name("small.yaml")
 SIDE = 64
-"""Shorter side of the images that the recipe trains on, pixels."""
+"""Shorter side of the images that the small model trains on, pixels."""
 GOLDEN = 0.618034
 
 
@@ -109,12 +109,9 @@ def proposed_block(
     """A data set's block for params.yaml, with the style of its other blocks.
 
     Raises:
-        UserError: The recipe or its autoencoder is missing.
+        UserError: The embedded autoencoder is missing.
     """
-    path = RECIPES / f"{RECIPE}.yaml"
-    if not path.is_file():
-        raise UserError(f"{path} not found; run from the repository's root")
-    values = overrides_for(round_trip().load(path), RECIPE, "all")
+    values = round_trip().load(SMALL)
     block = CommentedMap(index=_index(classes, ignored))
     block.update(values)
     high, wide = image_size(sizes, _multiple(block))
