@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from semflow.cli import directions, init, inspect, score, use
+from semflow.cli import directions, doctor, init, inspect, score, use
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -29,6 +29,7 @@ app.command()(score.score)
 app.command()(inspect.inspect)
 app.command()(use.use)
 app.command()(init.init)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

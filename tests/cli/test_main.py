@@ -11,7 +11,7 @@ from support.tiny import Command, Result
 
 from tools.closure import ROOT
 
-COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "init")
+COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "init", "doctor")
 
 
 def alone(*arguments: str, environment: Mapping[str, str] | None = None) -> Result:
