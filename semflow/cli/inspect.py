@@ -18,7 +18,7 @@ def inspect(
 
     \b
     Example:
-      semflow inspect models/earth/pipeline
+      semflow inspect pretrained/robots
     """
     # Imported here: help and completion must not wait for numpy and the schemas.
     if as_json:

@@ -7,6 +7,7 @@ and without torch.
 from __future__ import annotations
 
 import sys
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,11 +19,35 @@ NAME = "semflow"
 
 app = typer.Typer(
     name=NAME,
-    help="One flow that segments images and, run backward, synthesizes them from labels.",
     # Plain text: help that a pipe or a log can take, and errors of one line.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_completion(context: typer.Context, shell: str | None) -> None:
+    """Prints a shell's script and ends; the script asks this command for every word."""
+    if shell is not None:
+        from typer.completion import shell_complete
+
+        variable = f"_{NAME.upper()}_COMPLETE"
+        raise typer.Exit(shell_complete(context.command, {}, NAME, variable, f"source_{shell}"))
+
+
+@app.callback()
+def options(
+    print_completion: Annotated[
+        Literal["bash", "zsh"] | None,
+        typer.Option(
+            callback=_print_completion,
+            is_eager=True,
+            help="Print a shell's completion, for a file that it reads.",
+        ),
+    ] = None,
+) -> None:
+    """One flow that segments images and, run backward, synthesizes them from labels."""
+
+
 app.command()(directions.segment)
 app.command()(directions.synthesize)
 app.command()(score.score)
