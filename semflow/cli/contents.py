@@ -110,7 +110,7 @@ def describe(path: Path) -> tuple[list[str], Path]:
 
 
 def _shards(folder: Path) -> Iterator[str]:
-    manifest = _sound_manifest(folder)
+    manifest = sound_manifest(folder)
     shards = list(manifest.shards())
     size = sum(shard.bytes for shard in shards)
     members = sorted({name for shard in shards for name in shard.members})
@@ -128,7 +128,7 @@ def _shards(folder: Path) -> Iterator[str]:
         yield f"  rejected {reject.key}: {reject.reason}"
 
 
-def _sound_manifest(folder: Path) -> Manifest:
+def sound_manifest(folder: Path) -> Manifest:
     """A manifest whose every line has the form that `shards/` writes, and whose tars are whole.
 
     Raises:

@@ -47,7 +47,7 @@ def segment(
 
     \b
     Example:
-      semflow segment models/earth/pipeline tile.png --out segmented --steps 2
+      semflow segment pretrained/robots pretrained/robots-examples/0-image.png --out out
     """
     # Imported here, as below: help and completion must not wait for torch.
     import numpy as np
@@ -86,7 +86,7 @@ def synthesize(
 
     \b
     Example:
-      semflow synthesize models/earth/pipeline label.png --out made --samples 3 --seed 7
+      semflow synthesize pretrained/robots pretrained/robots-examples/0-label.png --out out
     """
     import numpy as np
 

@@ -10,6 +10,7 @@ import typer
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Below data/, models/ or reports/.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
     """Say what a result holds and what made it.
 
@@ -17,9 +18,16 @@ def inspect(
 
     \b
     Example:
-      semflow inspect models/earth/pipeline
+      semflow inspect pretrained/robots
     """
     # Imported here: help and completion must not wait for numpy and the schemas.
+    if as_json:
+        import json
+
+        from semflow.cli.facts import facts
+
+        print(json.dumps(facts(path), indent=2))
+        return
     from semflow.cli.contents import describe
     from semflow.cli.history import commit_lines
     from semflow.cli.terminal import printable

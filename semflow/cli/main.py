@@ -7,10 +7,11 @@ and without torch.
 from __future__ import annotations
 
 import sys
+from typing import Annotated, Literal
 
 import typer
 
-from semflow.cli import cost, directions, inspect, score, use
+from semflow.cli import cost, directions, doctor, init, inspect, score, use
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -18,17 +19,43 @@ NAME = "semflow"
 
 app = typer.Typer(
     name=NAME,
-    help="One flow that segments images and, run backward, synthesizes them from labels.",
     # Plain text: help that a pipe or a log can take, and errors of one line.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_completion(context: typer.Context, shell: str | None) -> None:
+    """Prints a shell's script and ends; the script asks this command for every word."""
+    if shell is not None:
+        from typer.completion import shell_complete
+
+        variable = f"_{NAME.upper()}_COMPLETE"
+        raise typer.Exit(shell_complete(context.command, {}, NAME, variable, f"source_{shell}"))
+
+
+@app.callback()
+def options(
+    print_completion: Annotated[
+        Literal["bash", "zsh"] | None,
+        typer.Option(
+            callback=_print_completion,
+            is_eager=True,
+            help="Print a shell's completion, for a file that it reads.",
+        ),
+    ] = None,
+) -> None:
+    """One flow that segments images and, run backward, synthesizes them from labels."""
+
+
 app.command()(directions.segment)
 app.command()(directions.synthesize)
 app.command()(score.score)
 app.command()(inspect.inspect)
 app.command()(use.use)
 app.command()(cost.cost)
+app.command()(init.init)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

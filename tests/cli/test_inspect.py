@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -297,3 +298,33 @@ def test_class_names_cannot_steer_the_terminal(
     write_json(folder / "model_index.json", index)
     lines = semflow_command("inspect", folder).out.splitlines()
     assert lines[1] == r"  classes: \x1b[2Jwater, \x9b31m, \u202eleft, a\r\nb"
+
+
+def test_as_json_a_checkpoint_names_its_classes_and_its_weights_checksums(
+    semflow_command: Command, checkpoint: Path
+) -> None:
+    said = json.loads(semflow_command("inspect", checkpoint, "--json").out)
+    assert (said["kind"], said["index"]["image_size"]) == ("checkpoint", [16, 16])
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    assert said["weights"][weights] == sha256_of(checkpoint / weights)
+
+
+def test_as_json_shards_have_numbers_for_each_split_and_a_spoilt_one_is_refused(
+    semflow_command: Command, tiny_shards: Path
+) -> None:
+    said = json.loads(semflow_command("inspect", tiny_shards, "--json").out)
+    assert said["kind"] == "shards"
+    assert (said["splits"]["train"]["samples"], said["splits"]["train"]["tars"]) == (10, 3)
+    assert said["splits"]["val"]["about"]["image_size"] == [16, 16]
+    (tiny_shards / "train" / "000001.tar").write_bytes(b"x")
+    result = semflow_command("inspect", tiny_shards, "--json")
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+
+
+def test_as_json_a_report_has_its_metrics(
+    semflow_command: Command, workspace: Path, metrics: Metrics
+) -> None:
+    write_metrics(metrics, workspace / "metrics.json")
+    said = json.loads(semflow_command("inspect", workspace, "--json").out)
+    assert said["kind"] == "report"
+    assert said["metrics"]["segmentation"]["miou"] == 0.4375

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from support.tiny import Command, Result
+from typer.main import get_command
 
+from semflow.cli.main import app
 from tools.closure import ROOT
 
-COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "cost")
+COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "cost", "init", "doctor")
 
 
 def alone(*arguments: str, environment: Mapping[str, str] | None = None) -> Result:
@@ -31,6 +36,21 @@ def test_every_command_has_help_with_its_options_and_an_example(
     assert result.out.startswith(f"Usage: semflow {command} ")
     assert "Example:\n" in result.out
     assert f"\n    semflow {command} " in result.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_of_a_commands_help_is_a_command_line_that_the_parser_takes(
+    semflow_command: Command, command: str
+) -> None:
+    said = semflow_command(command, "--help").out.partition("Example:\n")[2]
+    _, name, *arguments = shlex.split(said.partition("\n\n")[0])
+    parser = get_command(app)
+    # Only parsed: required arguments, options, choices and numbers.
+    root = parser.make_context("semflow", [name, *arguments])
+    _, found, rest = parser.resolve_command(root, [name, *arguments])
+    assert found.make_context(name, rest, parent=root).params
+    for path in re.findall(r"pretrained/\S+", said):
+        assert (ROOT / path).exists()
 
 
 def test_the_help_names_every_command(semflow_command: Command) -> None:
@@ -123,3 +143,22 @@ def test_the_completion_of_the_users_shell_is_shown_and_installed(tmp_path: Path
             assert "_SEMFLOW_COMPLETE=complete_bash" in done.stdout
     installed = (tmp_path / ".bash_completions" / "semflow.sh").read_text("utf-8")
     assert "_SEMFLOW_COMPLETE=complete_bash" in installed
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shells_completion_is_printed_whichever_shell_asks(
+    semflow_command: Command, shell: str
+) -> None:
+    result = semflow_command("--print-completion", shell)
+    assert (result.code, result.err) == (0, "")
+    assert f"_SEMFLOW_COMPLETE=complete_{shell}" in result.out
+    program = shutil.which(shell)
+    if program is not None:
+        done = subprocess.run([program, "-n"], input=result.out, text=True, check=False)
+        assert done.returncode == 0
+
+
+def test_a_shell_without_completion_is_one_line(semflow_command: Command) -> None:
+    result = semflow_command("--print-completion", "ksh")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "'ksh' is not one of" in result.err

@@ -1,0 +1,1 @@
+"""What `semflow init` does with a user's own images: pairs, label ids, raw tree and block."""
