@@ -43,7 +43,7 @@ def doctor(
         print(json.dumps({**said, "datasets": blocks, "complete": not missing}, indent=2))
     else:
         listed = {
-            f"{name}{'' if name in params.datasets else ' (not listed)'}": findings
+            f"{name}{'' if name in params.datasets else ' (not in datasets)'}": findings
             for name, findings in datasets.items()
         }
         for name, findings in {**groups, **listed}.items():

@@ -86,9 +86,8 @@ def of_dataset(name: str, params: DatasetParams, listed: bool) -> list[Finding]:
         params: The block.
         listed: Whether `datasets` lists it, so that its raw files and weights are needed.
     """
-    repro = f"dvc repro report@{name}"
-    if not listed:
-        repro = f"add {name} to datasets in params.yaml, then {repro}"
+    # DVC knows the stages of listed data sets only.
+    repro = f"dvc repro report@{name}" if listed else ""
     return [
         _raw(name, params.index, listed, repro),
         _weights("autoencoder", params.autoencoder, listed),
@@ -117,8 +116,7 @@ def _raw(name: str, index: IndexParams, needed: bool, repro: str) -> Finding:
     raw = Path("data/raw", name)
     if isinstance(index, EMBEDDED):
         there = raw.is_dir() and any(raw.iterdir())
-        state = f"in {raw}" if there else f"not fetched yet; {repro} does it"
-        return Finding("raw files", state)
+        return Finding("raw files", f"in {raw}" if there else _not_yet("fetched", repro))
     try:
         open_reader(raw, index)
     except UserError as error:
@@ -150,4 +148,8 @@ def _is_cached(source: HubSource) -> bool:
 def _made(what: str, folder: Path, mark: str, repro: str) -> Finding:
     if any(folder.glob(mark)):
         return Finding(what, f"in {folder}")
-    return Finding(what, f"not made yet; {repro}")
+    return Finding(what, _not_yet("made", repro))
+
+
+def _not_yet(done: str, repro: str) -> str:
+    return f"not {done} yet; run: {repro}" if repro else f"not {done} yet"

@@ -36,9 +36,11 @@ def test_a_fresh_clone_lacks_nothing_for_the_embedded_data_set(semflow_command: 
     result = semflow_command("doctor")
     assert (result.code, result.err) == (0, "")
     assert f"  torch: {version('torch')}\n" in result.out
-    assert "\nearth\n  raw files: not fetched yet; dvc repro report@earth does it\n" in result.out
+    assert "\nearth\n  raw files: not fetched yet; run: dvc repro report@earth\n" in result.out
     assert "  autoencoder: in pretrained/earth-autoencoder\n" in result.out
-    assert "\ncityscapes (not listed)\n  raw files: not there; data/raw/cityscapes/" in result.out
+    assert (
+        "\ncityscapes (not in datasets)\n  raw files: not there; data/raw/cityscapes/" in result.out
+    )
     assert "MISSING" not in result.out
 
 
@@ -71,7 +73,7 @@ def test_json_says_what_stages_have_made(semflow_command: Command, project: Path
     assert (result.code, said["complete"]) == (0, True)
     assert said["datasets"]["earth"]["listed"]
     assert findings(said, "earth")["checkpoint"]["state"] == "in models/earth/pipeline"
-    assert findings(said, "earth")["shards"]["state"].startswith("not made yet; dvc repro")
+    assert findings(said, "earth")["shards"]["state"].startswith("not made yet; run: dvc repro")
     assert {one["what"] for one in said["packages"]} >= {"python", "torch", "dvc", "prefect"}
     assert "processor" in {one["what"] for one in said["devices"]}
 
