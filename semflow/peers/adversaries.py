@@ -56,7 +56,7 @@ class PairedAdversary:
     def generator_losses(self, batch: PeerSample) -> Losses:
         """Adversarial loss, feature matching and L1 to the image."""
         semantics, own = semantics_of(batch["label"], self.num_classes), self.params
-        synthesis = self.generator(semantics, batch["noise"])
+        synthesis = self.generator(semantics, batch["synthesis_noise"])
         said = self._judge(semantics, synthesis)
         with torch.no_grad():
             real = self._judge(semantics, batch["image"])
@@ -79,7 +79,7 @@ class PairedAdversary:
         """Real images against syntheses of the same labels."""
         semantics = semantics_of(batch["label"], self.num_classes)
         with torch.no_grad():
-            synthesis = self.generator(semantics, batch["noise"])
+            synthesis = self.generator(semantics, batch["synthesis_noise"])
         real, fake = (self._judge(semantics, image) for image in (batch["image"], synthesis))
         return {"loss": discriminator_loss(real.logits, fake.logits, self.params.loss)}
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from semflow.core.labels import IGNORE_INDEX
+import itertools
 
 
 def semantics_of(label: Tensor, num_classes: int) -> Tensor:
@@ -67,12 +68,10 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(levels + 1)]
         self.first = convolution(in_channels, width)
-        self.down = nn.ModuleList(
-            convolution(a, b, 2) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.down = nn.ModuleList(convolution(a, b, 2) for a, b in itertools.pairwise(widths))
         self.blocks = nn.Sequential(*(Residual(widths[-1]) for _ in range(blocks)))
         self.up = nn.ModuleList(
-            convolution(b, a) for a, b in reversed(list(zip(widths, widths[1:], strict=False)))
+            convolution(b, a) for a, b in reversed(list(itertools.pairwise(widths)))
         )
         self.last = convolution(width, out_channels)
 
@@ -131,6 +130,6 @@ def _patch_layers(in_channels: int, width: int) -> nn.ModuleList:
     widths = [in_channels, width, 2 * width, 4 * width]
     strided = [
         spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1))
-        for a, b in zip(widths, widths[1:], strict=False)
+        for a, b in itertools.pairwise(widths)
     ]
     return nn.ModuleList([*strided, spectral_norm(convolution(widths[-1], 1))])

@@ -1,7 +1,7 @@
 """pix2pixHD: Wang et al., High-Resolution Image Synthesis with Conditional GANs, CVPR 2018.
 
 Simplified against the paper: its global generator alone, since 64 x 64 pixels need no local
-enhancer; no instance maps, so no boundaries and no feature encoder; no VGG loss, for it needs weights
+enhancer; no instance maps, so no boundaries and no feature encoder; no VGG loss, whose weights come
 from elsewhere; fewer and narrower layers; nearest-neighbour doubling in place of transposed
 convolutions. Discriminators of several scales and feature matching are the paper's.
 """

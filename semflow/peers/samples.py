@@ -19,10 +19,11 @@ class PeerSample(TrainingSample):
     """A training sample with its image.
 
     image: (3, H, W) float32 in [-1, 1].
-    noise: (noise_width,) float32 standard normal.
+    synthesis_noise: (noise_width,) float32 standard normal.
     """
 
     image: Tensor
+    synthesis_noise: Tensor
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Images:
     def draw(
         self, index: int, flip: bool, label: NDArray[np.uint8], draws: np.random.Generator
     ) -> dict[str, Tensor]:
-        """`image` (3, H, W) float32 in [-1, 1], and `noise` (noise_width,) float32."""
+        """`image` (3, H, W) float32 in [-1, 1], and `synthesis_noise` (noise_width,) float32."""
         image = png_pixels(self.pixels.read(index, "image.png"))
-        image = np.ascontiguousarray(image[:, ::-1] if flip else image)
+        # Copied: what a PNG gives is read-only, and what is flipped has negative strides.
+        image = np.array(image[:, ::-1] if flip else image)
         noise = draws.standard_normal(self.noise_width, dtype=np.float32)
         scaled = torch.from_numpy(image).permute(2, 0, 1).float() / 127.5 - 1
-        return {"image": scaled, "noise": torch.from_numpy(noise)}
+        return {"image": scaled, "synthesis_noise": torch.from_numpy(noise)}
 
 
 def with_image(batch: TrainingSample) -> PeerSample:

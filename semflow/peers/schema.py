@@ -1,4 +1,4 @@
-"""Parameters of a peer: which system, its size, its learning rates and the weights of its losses."""
+"""Parameters of a peer: which system, its size, learning rates and the weights of its losses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from semflow.params.fields import Block, Positive, PositiveFloat, Seed
+from semflow.params.fields import Block, Positive, PositiveFloat, Seed, StageParams
+from semflow.training.schema import OptimiserParams
 
 Weight = Annotated[float, Field(ge=0)]
 
@@ -40,3 +41,10 @@ class MaskFormerParams(Block):
     decoder_layers: Positive
     queries: Positive = Field(description="masks proposed for an image")
     learning_rate: PositiveFloat
+
+
+class PeerStage(StageParams):
+    """What a training of one peer reads: the system, and all of `train` but its learning rate."""
+
+    peer: AdversarialParams | MaskFormerParams
+    train: OptimiserParams

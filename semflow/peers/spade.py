@@ -1,8 +1,8 @@
 """SPADE: Park et al., Semantic Image Synthesis with Spatially-Adaptive Normalization, CVPR 2019.
 
 Simplified against the paper: instance normalisation in place of synchronised batch normalisation,
-so that a batch's size changes nothing; no spectral normalisation in the generator; no image encoder,
-so the noise is a plain normal draw; no VGG loss, for it needs weights from elsewhere; fewer and
+so that a batch's size changes nothing; no spectral normalisation in the generator; no image
+encoder, so the noise is a plain normal draw; no VGG loss, for it needs weights from elsewhere; fewer and
 narrower blocks for 64 x 64 pixels. Modulation, blocks and losses are the paper's otherwise.
 """
 
