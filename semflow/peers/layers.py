@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from semflow.core.labels import IGNORE_INDEX
-import itertools
 
 
 def semantics_of(label: Tensor, num_classes: int) -> Tensor:

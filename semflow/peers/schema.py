@@ -37,7 +37,7 @@ class MaskFormerParams(Block):
     embed_dim: Positive = Field(description="channels of Swin's first stage")
     depths: tuple[Positive, ...] = Field(min_length=4, max_length=4, description="Swin's blocks")
     heads: tuple[Positive, ...] = Field(min_length=4, max_length=4, description="Swin's heads")
-    width: Positive = Field(description="channels of both decoders, a multiple of 8")
+    width: int = Field(gt=0, multiple_of=32, description="channels of both decoders")
     decoder_layers: Positive
     queries: Positive = Field(description="masks proposed for an image")
     learning_rate: PositiveFloat

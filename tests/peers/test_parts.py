@@ -123,7 +123,6 @@ def test_each_turn_moves_its_own_network_and_leaves_no_gradient_in_the_other(
 
 
 def test_an_image_is_mirrored_with_its_label(samples: TrainingSamples) -> None:
-    """The tiny images have a hue for each class: equal labels mean equal images, mirrored or not."""
     count = len(samples.latents)
     pairs: dict[int, list[PeerSample]] = {}
     for position in range(4 * count):

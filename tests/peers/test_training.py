@@ -164,7 +164,7 @@ def test_a_killed_training_goes_on_and_gives_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stage, inputs = settings(params, peer, 60), inputs_of(dataset, tmp_path)
+    stage, inputs = settings(params, peer, 25), inputs_of(dataset, tmp_path)
     write_json(Path("stage.json"), stage.model_dump(mode="json"))
     monkeypatch.setenv(ROOT_VARIABLE, "undisturbed")
     train_peer(inputs, stage, Path("expected"))
