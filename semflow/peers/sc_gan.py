@@ -3,8 +3,8 @@
 Simplified against the paper: one map of semantic vectors, resized to each resolution, in place of
 one for each; both conditional operators in their plain form, without attention among experts; no
 VGG loss, for it needs weights from elsewhere; fewer and narrower blocks for 64 x 64 pixels. As
-there, a first network turns semantics into smooth vectors, and a second one renders with kernels that are
-composed for each pixel from a bank by that pixel's vector.
+there, a first network turns semantics into smooth vectors, and a second one renders with kernels
+that are composed for each pixel from a bank by that pixel's vector.
 """
 
 from __future__ import annotations
