@@ -25,8 +25,15 @@ Losses = dict[str, Tensor]
 class Adversary(Protocol):
     """Two networks against each other."""
 
-    generator: nn.Module
-    discriminator: nn.Module
+    @property
+    def generator(self) -> nn.Module:
+        """Makes images of labels."""
+        ...
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """Tells them from real ones."""
+        ...
 
     def generator_losses(self, batch: PeerSample) -> Losses:
         """What the generator minimises while the discriminator is held."""

@@ -112,7 +112,7 @@ def new_duel(
         Their state, and the generator's settings.
     """
     own, others = (
-        TrainParams(**train.model_dump(), learning_rate=rate)
+        TrainParams.model_validate(train.model_dump() | {"learning_rate": rate})
         for rate in (params.generator_learning_rate, params.discriminator_learning_rate)
     )
     state = new_state(adversary.generator.train(), own, accelerator)

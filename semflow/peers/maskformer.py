@@ -118,7 +118,8 @@ def train_maskformer(
         """The paper's: cross-entropy of classes, focal and dice loss of matched masks."""
         return {"loss": network(with_image(batch)["image"], batch["label"])}
 
-    settings = TrainParams(**train.model_dump(), learning_rate=model.params.learning_rate)
+    values = train.model_dump() | {"learning_rate": model.params.learning_rate}
+    settings = TrainParams.model_validate(values)
     model.train()
     return optimise(model, loss_of, samples, settings, accelerator, progress, checkpoints)
 
