@@ -29,6 +29,7 @@ PACKAGES = (
     "semflow.metrics",
     "semflow.training",
     "semflow.baselines",
+    "semflow.peers",
     "semflow.evaluation",
     "semflow.report",
     "semflow.schema",

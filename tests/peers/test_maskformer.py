@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from support.tiny_data import CLASSES, SIZE
+
+from semflow.core.errors import UserError
+from semflow.peers.maskformer import MaskFormer, load_maskformer, targets_of, train_maskformer
+from semflow.peers.schema import MaskFormerParams
+from semflow.peers.synthesizer import WEIGHTS
+from semflow.schema import DatasetParams
+from semflow.training.checkpoints import Checkpoints
+from semflow.training.loop import Progress, watch_nothing
+from semflow.training.samples import TrainingSamples
+
+pytest.importorskip("transformers", reason="the extra `peers` is not installed")
+
+K = len(CLASSES.names)
+PARAMS = MaskFormerParams(
+    seed=2,
+    embed_dim=8,
+    depths=(1, 1, 1, 1),
+    heads=(1, 2, 4, 8),
+    width=32,
+    decoder_layers=1,
+    queries=6,
+    learning_rate=0.002,
+)
+
+
+class Lines:
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def start(self, step: int) -> None:
+        """Nothing to forget."""
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        self.losses.append(values["loss"])
+
+
+def test_a_label_is_a_mask_for_each_of_its_classes_and_none_for_ignored_pixels() -> None:
+    masks, classes = targets_of(torch.tensor([[[0, 255], [2, 0]]]))
+    assert classes[0].tolist() == [0, 2]
+    assert masks[0].tolist() == [[[1, 0], [0, 1]], [[0, 0], [1, 0]]]
+
+
+def test_a_short_training_lowers_its_loss_and_the_same_seed_gives_the_same_weights(
+    samples: TrainingSamples, params: DatasetParams, tmp_path: Path
+) -> None:
+    train = params.train.model_copy(update={"steps": 12, "batch_size": 4})
+    runs = []
+    for name in ("one", "other"):
+        log = Lines()
+        accelerator, checkpoints = Accelerator(cpu=True), Checkpoints(tmp_path / name)
+        progress = Progress("maskformer", log, watch_nothing)
+        model = MaskFormer(PARAMS, K)
+        weights = train_maskformer(model, samples, train, accelerator, progress, checkpoints)
+        assert sum(log.losses[-3:]) < 0.9 * sum(log.losses[:3])
+        runs.append(weights)
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
+def test_a_saved_one_segments_as_before_and_is_refused_without_one_of_its_tensors(
+    tmp_path: Path,
+) -> None:
+    model = MaskFormer(PARAMS, K).eval()
+    model.save(tmp_path)
+    pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), dtype=torch.uint8)
+    ids = load_maskformer(tmp_path).segment(pixels)
+    assert torch.equal(ids, model.segment(pixels))
+    assert ids.shape == (2, SIZE, SIZE)
+    weights = load_file(tmp_path / WEIGHTS)
+    weights.pop(next(iter(weights)))
+    save_file(weights, tmp_path / WEIGHTS)
+    with pytest.raises(UserError, match="does not fit its"):
+        load_maskformer(tmp_path)
