@@ -13,8 +13,10 @@ from PIL import Image
 from semflow.cli.own_data.classes import Color, NamedClass
 from semflow.core.errors import UserError
 from semflow.datasets.base import UnreadableSample
-from semflow.datasets.files import ID_MODES, load_image
+from semflow.datasets.files import load_image, read_label
 
+ID_MODES = ("1", "L", "P")
+"""Pillow's modes of files that hold ids, which a folder's reader takes as they are."""
 COLOR_MODES = ("RGB", "RGBA")
 TOO_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 
@@ -85,12 +87,13 @@ def label_ids(path: Path, image: Image.Image, classes: Sequence[NamedClass]) -> 
         classes: With the colours, where it holds colours.
 
     Raises:
-        UserError: It has 16 bits a pixel, or colours that the classes do not name.
+        UserError: It is unreadable, has 16 bits a pixel, or colours that the classes do not name.
     """
     if image.mode in ID_MODES:
-        return np.asarray(image)
-    if image.mode == "1":
-        return np.asarray(image).astype(np.uint8)
+        try:
+            return read_label(path)
+        except UnreadableSample as error:
+            raise UserError(str(error)) from None
     if image.mode in TOO_DEEP:
         raise UserError(
             f"{path} has 16 bits or more a pixel (mode {image.mode}); "
