@@ -191,7 +191,7 @@ def deep(ids: NDArray[np.uint8], path: Path) -> None:
 @pytest.mark.parametrize(
     ("save", "ids", "arguments", "complaint"),
     [
-        (deep, (0, 1), (), "has 16 bits or more a pixel"),
+        (deep, (0, 1), (), "has 16 bits"),
         (colored, (0, 1), (), "holds colours, not ids; say their classes with --classes FILE"),
         (plain, (7,), (), "the labels have 1 classes"),
         (plain, (0, 1), ("--classes", "nowhere.txt"), "nowhere.txt not found"),
