@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from semflow.checkpoint import check_checkpoint, check_tensors
 from semflow.core.errors import UserError
 from semflow.core.seeds import draws_at
 from semflow.flow.solvers import DOPRI5, Solver
@@ -350,23 +351,28 @@ def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:
     """Reads a checkpoint from a local folder.
 
     Raises:
-        UserError: the folder holds no SemFlow checkpoint, or one whose weights are not finite.
+        UserError: the folder holds no SemFlow checkpoint, or one whose index, tensors or weights
+            are not sound.
     """
     if not (Path(folder) / "model_index.json").is_file():
         raise UserError(f"{folder} holds no checkpoint (model_index.json); run: dvc repro train")
+    check_checkpoint(Path(folder))
     # A bar for three files would stand between a command and its one line of output.
     disable_progress_bar()
     try:
         pipeline: SemFlowPipeline = SemFlowPipeline.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, **options
         )
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"{folder} is no sound checkpoint ({reason}); dvc checkout or dvc repro train makes it"
         ) from None
     for name, part in pipeline.components.items():
-        if isinstance(part, nn.Module) and not _is_finite(part):
+        if not isinstance(part, nn.Module):
+            continue
+        check_tensors(part, Path(folder) / name)
+        if not _is_finite(part):
             raise UserError(f"{folder}/{name} has weights that are not finite; train it anew")
     return pipeline
 

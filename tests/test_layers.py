@@ -25,6 +25,7 @@ PACKAGES = (
     "semflow.pretraining",
     "semflow.flow",
     "semflow.formulations",
+    "semflow.checkpoint",
     "semflow.pipeline",
     "semflow.metrics",
     "semflow.training",

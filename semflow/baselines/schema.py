@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from semflow.networks.schema import NetworkShape
-from semflow.params.fields import Block, Part, Positive, PositiveFloat, Seed, StageParams
-from semflow.training.schema import OptimiserParams
+from semflow.params.fields import Block, Part, Positive, Seed, StageParams
+from semflow.training.schema import LearningRate, OptimiserParams
 
 
 class BaselineParams(Block):
@@ -16,7 +16,7 @@ class BaselineParams(Block):
 
     network: NetworkShape | None = Field(description="null: the shape of the flow's backbone")
     seed: Seed = Field(description="of its first weights")
-    learning_rate: PositiveFloat
+    learning_rate: LearningRate
     color_blur: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         min_length=1,
         description="deviations, pixels, of the colour classifier's blur; val chooses one",

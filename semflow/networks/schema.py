@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from semflow.params.fields import Block, NonNegative, Positive, PositiveFloat, Seed, StageParams
 
@@ -15,6 +15,13 @@ class FolderSource(Block):
     source: Literal["folder"]
     path: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    config_sha256: str | None = Field(
+        default=None,
+        pattern="^[0-9a-f]{64}$",
+        # What is not there stays out of notes and fingerprints.
+        exclude_if=lambda value: value is None,
+        description="of config.json; absent: not pinned",
+    )
 
 
 class HubSource(Block):
@@ -22,7 +29,9 @@ class HubSource(Block):
 
     source: Literal["hub"]
     repo_id: str
-    revision: str
+    revision: str = Field(
+        pattern="^[0-9a-f]{40}$", description="a commit; a branch or tag may move"
+    )
     subfolder: str
 
 
@@ -63,6 +72,15 @@ class NetworkShape(Block):
     layers_per_block: Positive
     attention_head_dim: Positive = Field(description="of the middle block, channels")
     norm_num_groups: Positive
+
+    @model_validator(mode="after")
+    def _groups_divide_channels(self) -> Self:
+        if odd := [width for width in self.block_out_channels if width % self.norm_num_groups]:
+            raise ValueError(
+                f"norm_num_groups {self.norm_num_groups} does not divide the {odd[0]} channels "
+                "of a block"
+            )
+        return self
 
 
 class ScratchBackbone(NetworkShape):

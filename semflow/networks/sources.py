@@ -87,7 +87,7 @@ def load_null_prompt(folder: Path) -> NullPrompt:
 
 
 def fetch_folder(source: FolderSource, folder: Path) -> Path:
-    """A local folder whose weights are the pinned ones; its config.json is not pinned.
+    """A local folder whose weights are the pinned ones, and whose config.json where it is pinned.
 
     Args:
         source: The pin.
@@ -104,6 +104,10 @@ def fetch_folder(source: FolderSource, folder: Path) -> Path:
         raise UserError(f"{others[0]} names other weights than {WEIGHTS}; remove it or save anew")
     if (found := sha256_of(weights)) != source.sha256:
         raise UserError(f"{weights} has sha256 {found}, params.yaml pins {source.sha256}")
+    config = folder / "config.json"
+    pin = source.config_sha256
+    if pin is not None and (found := sha256_of(config)) != pin:
+        raise UserError(f"{config} has sha256 {found}, params.yaml pins {pin}")
     return folder
 
 

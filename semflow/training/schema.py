@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,10 @@ from semflow.params.fields import (
     Seed,
 )
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=3e38)]
+"""Within float32, which the weights are updated in."""
+
 
 class OptimiserParams(Part):
     """What every model that is trained beside the flow takes from the block `train`."""
@@ -25,7 +29,7 @@ class OptimiserParams(Part):
     batch_size: Positive = Field(description="samples a step over all processes")
     schedule: Literal["constant", "linear", "cosine"] = Field(description="after warm-up")
     warmup_steps: NonNegative
-    adam_betas: tuple[Fraction, Fraction]
+    adam_betas: tuple[Beta, Beta]
     weight_decay: float = Field(ge=0)
     max_grad_norm: PositiveFloat
     ema_decay: Fraction
@@ -37,7 +41,7 @@ class OptimiserParams(Part):
 class TrainParams(OptimiserParams, Block):
     """The whole block: optimisation of the velocity field."""
 
-    learning_rate: PositiveFloat
+    learning_rate: LearningRate
 
 
 class InferenceParams(Block):

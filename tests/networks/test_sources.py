@@ -71,6 +71,17 @@ def test_other_weights_than_the_pinned_ones_are_refused(
         )
 
 
+def test_another_configuration_than_the_pinned_one_is_refused(autoencoder_folder: Path) -> None:
+    config = autoencoder_folder / "config.json"
+    source = pinned(autoencoder_folder, autoencoder_folder)
+    source = source.model_copy(update={"config_sha256": sha256_of(config)})
+    obtain_autoencoder(source)
+    values = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps({**values, "scaling_factor": 9.0}), "utf-8")
+    with pytest.raises(UserError, match=r"config\.json has sha256 .*params\.yaml pins"):
+        obtain_autoencoder(source)
+
+
 @pytest.mark.parametrize("variant", ["", ".fp16"])
 def test_an_index_that_leads_past_the_pinned_weights_is_refused(
     autoencoder_folder: Path, backbone_folder: Path, variant: str

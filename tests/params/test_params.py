@@ -83,7 +83,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
 
 
 def test_an_unknown_key_of_a_union_is_held_against_the_chosen_member(values: Values) -> None:
-    values["earth"]["autoencoder"] = {"source": "hub", "repo_id": "a/b", "revision": "c"}
+    values["earth"]["autoencoder"] = {"source": "hub", "repo_id": "a/b", "revision": "c" * 40}
     values["earth"]["autoencoder"] |= {"subfolder": "vae", "revison": "d"}
     assert complaint(values).endswith("earth.autoencoder.revison; did you mean revision?")
 
@@ -276,6 +276,31 @@ def test_a_loss_by_anchors_that_no_draw_is_asked_for_is_refused(
 def test_what_only_looks_like_a_number_is_refused(values: Values, misfit: Values) -> None:
     values["earth"]["train"] |= misfit
     complaint(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("earth.train.adam_betas", [0.9, 1.0]),
+        ("earth.train.learning_rate", 1e300),
+        ("earth.baseline.learning_rate", 1e300),
+        ("earth.backbone.norm_num_groups", 7),
+    ],
+)
+def test_a_value_that_would_fail_later_is_refused_at_once(
+    values: Values, path: str, value: object
+) -> None:
+    change(path, value)(values)
+    assert path.rsplit(".", 1)[1] in complaint(values)
+
+
+@pytest.mark.parametrize("revision", ["main", "v1", "c" * 39])
+def test_a_hub_revision_is_a_commit_and_no_name_that_may_move(
+    values: Values, revision: str
+) -> None:
+    values["earth"]["autoencoder"] = {"source": "hub", "repo_id": "a/b", "revision": revision}
+    values["earth"]["autoencoder"] |= {"subfolder": "vae"}
+    assert "earth.autoencoder.revision" in complaint(values)
 
 
 def test_a_value_of_any_size_is_shown_in_a_line_that_can_be_read(values: Values) -> None:
