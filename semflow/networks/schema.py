@@ -15,13 +15,7 @@ class FolderSource(Block):
     source: Literal["folder"]
     path: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    config_sha256: str | None = Field(
-        default=None,
-        pattern="^[0-9a-f]{64}$",
-        # What is not there stays out of notes and fingerprints.
-        exclude_if=lambda value: value is None,
-        description="of config.json; absent: not pinned",
-    )
+    config_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of config.json")
 
 
 class HubSource(Block):

@@ -87,7 +87,7 @@ def load_null_prompt(folder: Path) -> NullPrompt:
 
 
 def fetch_folder(source: FolderSource, folder: Path) -> Path:
-    """A local folder whose weights are the pinned ones, and whose config.json where it is pinned.
+    """A local folder whose weights and config.json are the pinned ones.
 
     Args:
         source: The pin.
@@ -105,9 +105,10 @@ def fetch_folder(source: FolderSource, folder: Path) -> Path:
     if (found := sha256_of(weights)) != source.sha256:
         raise UserError(f"{weights} has sha256 {found}, params.yaml pins {source.sha256}")
     config = folder / "config.json"
-    pin = source.config_sha256
-    if pin is not None and (found := sha256_of(config)) != pin:
-        raise UserError(f"{config} has sha256 {found}, params.yaml pins {pin}")
+    if not config.is_file():
+        raise UserError(f"{config} is missing; give a folder that save_pretrained wrote")
+    if (found := sha256_of(config)) != source.config_sha256:
+        raise UserError(f"{config} has sha256 {found}, params.yaml pins {source.config_sha256}")
     return folder
 
 

@@ -26,7 +26,12 @@ ANOTHER = "0" * 64
 
 
 def pinned(folder: Path, weights: Path) -> FolderSource:
-    return FolderSource(source="folder", path=str(folder), sha256=sha256_of(weights / WEIGHTS))
+    return FolderSource(
+        source="folder",
+        path=str(folder),
+        sha256=sha256_of(weights / WEIGHTS),
+        config_sha256=sha256_of(weights / "config.json"),
+    )
 
 
 @pytest.fixture
@@ -63,7 +68,9 @@ def test_other_weights_than_the_pinned_ones_are_refused(
         (lambda source: obtain_backbone(source, 4), backbone_folder, backbone_folder / "unet"),
     ):
         found = sha256_of(weights / WEIGHTS)
-        source = FolderSource(source="folder", path=str(folder), sha256=ANOTHER)
+        source = FolderSource(
+            source="folder", path=str(folder), sha256=ANOTHER, config_sha256=ANOTHER
+        )
         with pytest.raises(UserError) as refusal:
             obtain(source)
         assert str(refusal.value) == (
@@ -74,7 +81,6 @@ def test_other_weights_than_the_pinned_ones_are_refused(
 def test_another_configuration_than_the_pinned_one_is_refused(autoencoder_folder: Path) -> None:
     config = autoencoder_folder / "config.json"
     source = pinned(autoencoder_folder, autoencoder_folder)
-    source = source.model_copy(update={"config_sha256": sha256_of(config)})
     obtain_autoencoder(source)
     values = json.loads(config.read_text("utf-8"))
     config.write_text(json.dumps({**values, "scaling_factor": 9.0}), "utf-8")
@@ -102,7 +108,9 @@ def test_an_index_that_leads_past_the_pinned_weights_is_refused(
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    source = FolderSource(source="folder", path=str(tmp_path / "nowhere"), sha256=ANOTHER)
+    source = FolderSource(
+        source="folder", path=str(tmp_path / "nowhere"), sha256=ANOTHER, config_sha256=ANOTHER
+    )
     for obtain in (obtain_autoencoder, lambda source: obtain_backbone(source, 4)):
         with pytest.raises(UserError, match=r"nowhere.*safetensors is missing; give a folder"):
             obtain(source)

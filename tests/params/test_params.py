@@ -145,12 +145,15 @@ def test_an_unknown_key_named_like_the_chosen_scheme_is_named_too(values: Values
         (
             change(
                 "earth.autoencoder",
-                {"source": "folder", "path": "here", "sha256": "abc"},
+                {"source": "folder", "path": "here", "sha256": "abc", "config_sha256": "0" * 64},
             ),
             r"earth\.autoencoder\.sha256 = 'abc': .*pattern",
         ),
         (
-            change("earth.autoencoder", {"source": "folder", "path": "here"}),
+            change(
+                "earth.autoencoder",
+                {"source": "folder", "path": "here", "config_sha256": "0" * 64},
+            ),
             r"missing parameter earth\.autoencoder\.sha256; add it",
         ),
     ],
