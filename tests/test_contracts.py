@@ -213,6 +213,7 @@ REACH = {
     "semflow/pretraining": {"autoencoder"},
     "semflow/flow": {"train"},
     "semflow/formulations": {"train"},
+    "semflow/checkpoint.py": {"train"},
     "semflow/pipeline.py": {"train"},
     "semflow/training": {"train", "baseline"},
     "semflow/baselines": {"baseline"},
