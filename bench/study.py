@@ -4,20 +4,26 @@
     python -m bench.study
 
 A system that was trained with several seeds has one line: the mean of its figures, and behind it
-the smallest and the largest. Rows that have not run yet are named below the tables.
+the smallest and the largest; behind those of one seed stand 95% of the bootstrap. Rows that have
+not run yet are named below the tables.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from bench import figure
 from semflow.core.files import write_text
-from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures, read_metrics
+from semflow.evaluation.results import (
+    Metrics,
+    Result,
+    SegmentationFigures,
+    SynthesisFigures,
+    read_metrics,
+)
 from semflow.params.reading import read_values
 from semflow.params.rows import ROWS, ROWS_FILE, read_row, row_block
 from semflow.schema import DatasetParams
@@ -40,7 +46,6 @@ NAMES = {
 }
 """How systems are called; another goes by its own name."""
 
-Figures = TypeVar("Figures")
 Runs = Sequence[Metrics]
 """One system's results, a seed each."""
 
@@ -106,9 +111,7 @@ def segmentation(found: Mapping[str, Runs]) -> Iterator[str]:
     yield f"| segmentation, mIoU | {' | '.join(map(str, SEGMENTATION_STEPS))} | seeds |"
     yield "|---" * (len(SEGMENTATION_STEPS) + 2) + "|"
     for system, runs in found.items():
-        cells = [
-            spread(segmented(runs, steps), lambda one: one.miou, 3) for steps in SEGMENTATION_STEPS
-        ]
+        cells = [spread(segmented(runs, steps), "miou", 3) for steps in SEGMENTATION_STEPS]
         yield f"| {NAMES.get(system, system)} | {' | '.join(cells)} | {len(runs)} |"
 
 
@@ -124,9 +127,9 @@ def synthesis(found: Mapping[str, Runs]) -> Iterator[str]:
         if not runs:
             continue
         made = [synthesized(runs, steps) for steps in SYNTHESIS_STEPS]
-        distance = [spread(one, lambda it: it.fd_mobilenetv2, 0) for one in made]
-        trip = [spread(one, lambda it: it.roundtrip_miou_unet, 3) for one in made]
-        seeds = spread(runs, lambda it: it.two_way_synthesis().diversity_st_lpips, 3)
+        distance = [spread(one, "fd_mobilenetv2", 0) for one in made]
+        trip = [spread(one, "roundtrip_miou_unet", 3) for one in made]
+        seeds = spread([run.two_way_synthesis() for run in runs], "diversity_st_lpips", 3)
         name = NAMES.get(system, system)
         yield f"| {name} | {' / '.join(distance)} | {' / '.join(trip)} | {seeds} |"
 
@@ -143,15 +146,26 @@ def synthesized(runs: Runs, steps: int) -> list[SynthesisFigures]:
     return [one[steps] for one in found if steps in one]
 
 
-def spread(figures: Sequence[Figures], of: Callable[[Figures], float | None], digits: int) -> str:
-    """The mean over seeds, with the smallest and largest where there are several; or a dash."""
-    values = [value for one in figures if (value := of(one)) is not None]
+def spread(figures: Sequence[Result], name: str, digits: int) -> str:
+    """The mean over seeds, and in small print the smallest and largest.
+
+    Of one seed the bootstrap's interval stands there instead; where nothing was measured, a dash.
+
+    Args:
+        figures: A seed each.
+        name: Of the figure.
+        digits: Decimals.
+    """
+    values = [value for one in figures if (value := getattr(one, name)) is not None]
     if not values:
         return "-"
-    mean = f"{sum(values) / len(values):.{digits}f}"
+    ends = (min(values), max(values))
     if len(values) == 1:
+        ends = getattr(figures[0], f"{name}_interval")
+    mean = f"{sum(values) / len(values):.{digits}f}"
+    if ends is None:
         return mean
-    return f"{mean} <sub>[{min(values):.{digits}f}, {max(values):.{digits}f}]</sub>"
+    return f"{mean} <sub>[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]</sub>"
 
 
 if __name__ == "__main__":

@@ -42,6 +42,22 @@ def test_the_tables_of_the_study_are_those_of_its_results(monkeypatch: pytest.Mo
     assert written.strip() == "\n\n".join(study.tables()).strip()
 
 
+def test_one_seed_has_the_bootstraps_interval_behind_it(metrics: Metrics) -> None:
+    run = with_miou(metrics, 0.25)
+    figures = run.segmentation.by_steps[1].model_copy(update={"miou_interval": (0.2, 0.3125)})
+    found = run.segmentation.model_copy(update={"by_steps": {1: figures}})
+    run = run.model_copy(update={"segmentation": found})
+    line = list(study.segmentation({"other": [run]}))[2]
+    assert line.startswith("| other | 0.250 <sub>[0.200, 0.312]</sub> | -")
+
+
+def test_what_segments_alone_has_no_line_among_the_syntheses(metrics: Metrics) -> None:
+    alone = metrics.model_copy(update={"synthesis": None})
+    lines = list(study.synthesis({"dsm": [alone], "semflow": [metrics]}))
+    assert len(lines) == 3
+    assert lines[2].startswith("| SemFlow")
+
+
 def with_miou(metrics: Metrics, miou: float) -> Metrics:
     """The same figures with one number of steps and this mIoU there."""
     figures = next(iter(metrics.segmentation.by_steps.values()))
