@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib.metadata import Distribution
+from pathlib import Path
 
+import pytest
+
+from tools import licences
 from tools.closure import ROOT
 
 RELIABILITY = ROOT / "docs" / "reliability.md"
@@ -37,3 +42,39 @@ def test_a_fault_has_one_row_a_state_and_unless_it_is_open_a_test() -> None:
     for number, state, tests in rows():
         assert state.startswith(STATES), number
         assert state.startswith("open") or "::test_" in tests, number
+
+
+def test_the_table_of_licences_has_every_pinned_package_in_its_version() -> None:
+    table = licences.DOCS.read_text("utf-8").split(licences.START)[1].split(licences.END)[0]
+    stated = {
+        name: (version, licence)
+        for name, version, licence in re.findall(
+            r"^\| ([\w.-]+) \| ([\w.]+) \| (.+) \|$", table, re.M
+        )
+    }
+    stated.pop("package")
+    assert {name: version for name, (version, _) in stated.items()} == licences.pinned()
+    assert all(licence.strip() for _, licence in stated.values())
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ([("License-Expression", "MIT"), ("License", "other")], "MIT"),
+        ([("License", "BSD 3-Clause")], "BSD 3-Clause"),
+        (
+            [("License", "x" * 61), ("Classifier", "License :: OSI Approved :: MIT License")],
+            "MIT License",
+        ),
+        ([("License", "UNKNOWN")], "not stated"),
+        ([("Classifier", "License :: OSI Approved")], "not stated"),
+    ],
+)
+def test_a_licence_is_what_the_packages_metadata_says(
+    tmp_path: Path, fields: list[tuple[str, str]], expected: str
+) -> None:
+    folder = tmp_path / "some-1.0.dist-info"
+    folder.mkdir()
+    lines = [("Metadata-Version", "2.4"), ("Name", "some"), ("Version", "1.0"), *fields]
+    (folder / "METADATA").write_text("".join(f"{name}: {value}\n" for name, value in lines))
+    assert licences.licence_of(Distribution.at(folder)) == expected
