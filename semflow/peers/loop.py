@@ -85,18 +85,18 @@ def optimise_in_turn(
     if state.step:
         print(f"{progress.name}: resumed at step {state.step}", file=sys.stderr, flush=True)
     progress.log.start(state.step)
-    bar = loop._bar(state, settings, accelerator, progress)
+    bar = loop.progress_bar(state, settings, accelerator, progress)
     with noted_termination() as termination, bar:
-        for parts in loop._steps(samples, settings, accelerator, state.step):
+        for parts in loop.steps_to_come(samples, settings, accelerator, state.step):
             values = _take_turns(adversary, parts, state, samples, accelerator, settings)
             bar.update(settings.batch_size)
-            if loop._due(state.step, settings.log_every, settings.steps):
-                loop._log(values, state, accelerator, progress.log, bar)
+            if loop.is_due(state.step, settings.log_every, settings.steps):
+                loop.log_values(values, state, accelerator, progress.log, bar)
             if state.step == settings.steps:
-                loop._check_finite_weights(state, settings, accelerator, progress.name)
-            if loop._due(state.step, settings.sample_every, settings.steps):
-                loop._watch_average(state, progress.watch)
-            loop._save_or_stop(state, settings.steps, accelerator, checkpoints, termination)
+                loop.check_finite_weights(state, settings, accelerator, progress.name)
+            if loop.is_due(state.step, settings.sample_every, settings.steps):
+                loop.watch_average(state, progress.watch)
+            loop.save_or_stop(state, settings.steps, accelerator, checkpoints, termination)
     return state.averaged()
 
 
@@ -147,8 +147,8 @@ def _take_turns(
             return losses(with_image(batch))
 
         with held(other):
-            found = loop._learn(loss_of, parts, own, samples, accelerator, name)
-        loop._update(own, accelerator, settings.max_grad_norm)
+            found = loop.learn(loss_of, parts, own, samples, accelerator, name)
+        loop.update(own, accelerator, settings.max_grad_norm)
         values[name] = found
     return {**values["generator"], "discriminator": values["discriminator"]["loss"]}
 

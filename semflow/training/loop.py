@@ -101,22 +101,25 @@ def optimise(
         accelerator.print(said, file=sys.stderr, flush=True)
     if accelerator.is_main_process:
         progress.log.start(state.step)
-    with noted_termination() as termination, _bar(state, params, accelerator, progress) as bar:
-        for parts in _steps(samples, params, accelerator, state.step):
-            values = _learn(loss_of, parts, state, samples, accelerator, progress.name)
-            _update(state, accelerator, params.max_grad_norm)
+    with (
+        noted_termination() as termination,
+        progress_bar(state, params, accelerator, progress) as bar,
+    ):
+        for parts in steps_to_come(samples, params, accelerator, state.step):
+            values = learn(loss_of, parts, state, samples, accelerator, progress.name)
+            update(state, accelerator, params.max_grad_norm)
             bar.update(params.batch_size)
-            if _due(state.step, params.log_every, params.steps):
-                _log(values, state, accelerator, progress.log, bar)
+            if is_due(state.step, params.log_every, params.steps):
+                log_values(values, state, accelerator, progress.log, bar)
             if state.step == params.steps:
-                _check_finite_weights(state, params, accelerator, progress.name)
-            if _due(state.step, params.sample_every, params.steps):
-                _watch_average(state, progress.watch)
-            _save_or_stop(state, params.steps, accelerator, checkpoints, termination)
+                check_finite_weights(state, params, accelerator, progress.name)
+            if is_due(state.step, params.sample_every, params.steps):
+                watch_average(state, progress.watch)
+            save_or_stop(state, params.steps, accelerator, checkpoints, termination)
     return state.averaged()
 
 
-def _learn(
+def learn(
     loss_of: LossOf,
     parts: list[TrainingSample],
     state: TrainingState,
@@ -137,13 +140,14 @@ def _learn(
     return {key: torch.stack([values[key] for values in found]).mean() for key in found[0]}
 
 
-def _log(
+def log_values(
     values: dict[str, Tensor],
     state: TrainingState,
     accelerator: Accelerator,
     log: Log,
     bar: tqdm[Any],
 ) -> None:
+    """Notes the mean over processes of a step's values, and shows it behind the bar."""
     means = accelerator.reduce(values, reduction="mean")
     numbers = {name: float(value) for name, value in means.items()}
     if accelerator.is_main_process:
@@ -151,13 +155,18 @@ def _log(
     bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
 
 
-def _save_or_stop(
+def save_or_stop(
     state: TrainingState,
     steps: int,
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     termination: Termination,
 ) -> None:
+    """Leaves a state where one is due or asked for.
+
+    Raises:
+        SystemExit: After a SIGTERM, once the state is saved.
+    """
     stopping, due = any_process(accelerator, termination.requested, checkpoints.due)
     # The last state too: what is killed before its output is safe ends again without training.
     if stopping or due or state.step == steps:
@@ -168,7 +177,8 @@ def _save_or_stop(
         sys.exit(EXIT_CODE)
 
 
-def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float) -> None:
+def update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float) -> None:
+    """One step of the optimiser, its schedule and the average."""
     accelerator.clip_grad_norm_(state.model.parameters(), max_grad_norm)
     state.optimizer.step()
     state.schedule.step()
@@ -177,9 +187,10 @@ def _update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float
     state.step += 1
 
 
-def _bar(
+def progress_bar(
     state: TrainingState, params: TrainParams, accelerator: Accelerator, progress: Progress
 ) -> tqdm[Any]:
+    """Counts samples, on the main process alone."""
     return tqdm(
         total=params.steps * params.batch_size,
         initial=state.step * params.batch_size,
@@ -190,11 +201,12 @@ def _bar(
     )
 
 
-def _due(step: int, every: int, steps: int) -> bool:
+def is_due(step: int, every: int, steps: int) -> bool:
+    """Whether a step is one of every so many, or the last."""
     return step % every == 0 or step == steps
 
 
-def _steps(
+def steps_to_come(
     samples: TrainingSamples, params: TrainParams, accelerator: Accelerator, steps_done: int
 ) -> Iterator[list[TrainingSample]]:
     """This process's share of each step to come, in parts of equal size."""
@@ -239,7 +251,7 @@ def _check_finite(
     )
 
 
-def _check_finite_weights(
+def check_finite_weights(
     state: TrainingState, params: TrainParams, accelerator: Accelerator, name: str
 ) -> None:
     """The last update has no later loss that would show what it did to the weights."""
@@ -252,7 +264,8 @@ def _check_finite_weights(
         )
 
 
-def _watch_average(state: TrainingState, watch: Watch) -> None:
+def watch_average(state: TrainingState, watch: Watch) -> None:
+    """Looks at the model while it holds its average."""
     parameters = own_parts(state.model.parameters())
     state.average.store(parameters)
     state.average.copy_to(parameters)
