@@ -73,7 +73,8 @@ def test_a_compiled_backbone_answers_the_same_within_rounding() -> None:
     again, compiled = gradients(SpeedSettings(False, True, False))
     assert torch.allclose(answer, again, atol=1e-5)
     for one, other in zip(plain, compiled, strict=True):
-        assert torch.allclose(one, other, atol=1e-5, rtol=1e-3)
+        # Sums of hundreds of terms in another order, some of which cancel.
+        assert float((one - other).norm()) <= 1e-3 * float(one.norm()) + 1e-6
 
 
 def test_compiling_leaves_the_names_of_the_weights() -> None:
