@@ -18,7 +18,6 @@ from semflow.datasets.files import load_image, read_label
 ID_MODES = ("1", "L", "P")
 """Pillow's modes of files that hold ids, which a folder's reader takes as they are."""
 COLOR_MODES = ("RGB", "RGBA")
-TOO_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass
@@ -94,11 +93,6 @@ def label_ids(path: Path, image: Image.Image, classes: Sequence[NamedClass]) -> 
             return read_label(path)
         except UnreadableSample as error:
             raise UserError(str(error)) from None
-    if image.mode in TOO_DEEP:
-        raise UserError(
-            f"{path} has 16 bits or more a pixel (mode {image.mode}); "
-            "save labels with one byte a pixel"
-        )
     if image.mode not in COLOR_MODES:
         raise UserError(
             f"{path} has mode {image.mode}; save labels with one byte a pixel, indexed or in RGB"
