@@ -17,7 +17,6 @@ from diffusers import UNet2DConditionModel
 from semflow.core.errors import UserError
 
 CHECKPOINTING = "SEMFLOW_GRADIENT_CHECKPOINTING"
-COMPILE = "SEMFLOW_COMPILE"
 TF32 = "SEMFLOW_TF32"
 
 
@@ -28,31 +27,26 @@ class SpeedSettings:
     Args:
         gradient_checkpointing: Blocks are computed again on the way back instead of kept: about a
             third more time for a fraction of the memory; the same bytes.
-        compiled: torch.compile on the backbone; sums in another order.
         tf32: Matrix products and convolutions of float32 in TF32 on GPUs that have it: 10 bits of
             mantissa instead of 23.
     """
 
     gradient_checkpointing: bool
-    compiled: bool
     tf32: bool
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Reads the three variables; each is 1, or 0 or empty.
+        """Reads both variables; each is 1, or 0 or empty.
 
         Raises:
             UserError: A variable has another value.
         """
-        return cls(_is_on(CHECKPOINTING), _is_on(COMPILE), _is_on(TF32))
+        return cls(_is_on(CHECKPOINTING), _is_on(TF32))
 
     def apply(self, unet: UNet2DConditionModel) -> None:
         """Makes a backbone that is to be trained run so; its weights and their names stay."""
         if self.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
-        if self.compiled:
-            # In place: a wrapper would give every weight another name.
-            unet.compile()
         torch.backends.cuda.matmul.allow_tf32 = self.tf32
         torch.backends.cudnn.allow_tf32 = self.tf32
 
