@@ -126,6 +126,25 @@ class Discriminators(nn.Module):
         return said
 
 
+def widths_upwards(width: int, levels: int) -> list[int]:
+    """Channels from the coarsest to full resolution: half as many with each level, at most 8 times.
+
+    Args:
+        width: channels at full resolution.
+        levels: doublings of the resolution.
+    """
+    return [width * min(2**level, 8) for level in reversed(range(levels + 1))]
+
+
+def upwards(blocks: nn.ModuleList, features: Tensor, condition: Tensor) -> Tensor:
+    """Features (N, C, h, w) through conditioned blocks, doubled in size between them."""
+    first, *others = blocks
+    features = first(features, condition)
+    for block in others:
+        features = block(F.interpolate(features, scale_factor=2.0), condition)
+    return features
+
+
 def _patch_layers(in_channels: int, width: int) -> nn.ModuleList:
     widths = [in_channels, width, 2 * width, 4 * width]
     strided = [

@@ -144,6 +144,7 @@ def _take_turns(
             batch: TrainingSample,
             losses: Callable[[PeerSample], Losses] = losses,
         ) -> Losses:
+            """This turn's losses; the network is the adversary's own."""
             return losses(with_image(batch))
 
         with held(other):

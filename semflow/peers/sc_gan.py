@@ -12,7 +12,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semflow.peers.layers import EncoderDecoder, convolution, normalised
+from semflow.peers.layers import (
+    EncoderDecoder,
+    convolution,
+    normalised,
+    upwards,
+    widths_upwards,
+)
 
 VECTOR = 16
 """Numbers of a pixel's semantic vector."""
@@ -67,7 +73,7 @@ class SCGenerator(nn.Module):
 
     def __init__(self, semantics: int, width: int, levels: int, noise_width: int) -> None:
         super().__init__()
-        widths = [width * min(2**level, 8) for level in reversed(range(levels + 1))]
+        widths = widths_upwards(width, levels)
         self.levels = levels
         self.vectors = EncoderDecoder(semantics, VECTOR, VECTOR, levels, 1)
         self.from_vectors = convolution(VECTOR, widths[0])
@@ -82,8 +88,5 @@ class SCGenerator(nn.Module):
         vectors = self.vectors(semantics)
         coarse = F.avg_pool2d(vectors, 2**self.levels)
         features = self.from_vectors(coarse) + self.from_noise(noise)[:, :, None, None]
-        for number, block in enumerate(self.blocks):
-            features = block(features, vectors)
-            if number < self.levels:
-                features = F.interpolate(features, scale_factor=2.0)
+        features = upwards(self.blocks, features, vectors)
         return self.last(F.leaky_relu(features, 0.2)).tanh()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semflow.peers.layers import convolution, normalised
+from semflow.peers.layers import convolution, normalised, upwards, widths_upwards
 
 HIDDEN = 32
 """Channels between semantics and modulation; 128 in the paper."""
@@ -70,7 +70,7 @@ class SpadeGenerator(nn.Module):
 
     def __init__(self, semantics: int, width: int, levels: int, noise_width: int) -> None:
         super().__init__()
-        widths = [width * min(2**level, 8) for level in reversed(range(levels + 1))]
+        widths = widths_upwards(width, levels)
         self.levels = levels
         self.from_noise = nn.Linear(noise_width, widths[0])
         self.from_semantics = convolution(semantics, widths[0])
@@ -85,8 +85,5 @@ class SpadeGenerator(nn.Module):
         coarse = F.interpolate(semantics, size=(height, width), mode="nearest")
         # Adding the noise keeps the coarsest map of any height and width.
         features = self.from_semantics(coarse) + self.from_noise(noise)[:, :, None, None]
-        for number, block in enumerate(self.blocks):
-            features = block(features, semantics)
-            if number < self.levels:
-                features = F.interpolate(features, scale_factor=2.0)
+        features = upwards(self.blocks, features, semantics)
         return self.last(F.leaky_relu(features, 0.2)).tanh()

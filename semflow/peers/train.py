@@ -52,6 +52,7 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
         trained = copy.deepcopy(model).to(accelerator.device)
 
         def learn(checkpoints: Checkpoints) -> dict[str, Tensor]:
+            """By the flow's own loop."""
             return train_maskformer(trained, samples, train, accelerator, progress, checkpoints)
     else:
         adversary = new_adversary(peer, num_classes)
@@ -61,6 +62,7 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
         adversary.discriminator.to(accelerator.device)
 
         def learn(checkpoints: Checkpoints) -> dict[str, Tensor]:
+            """By turns of both networks."""
             return optimise_in_turn(
                 adversary, samples, peer, train, accelerator, progress, checkpoints
             )
