@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from semflow.core.errors import UserError
 from semflow.core.files import read_json
 from semflow.cost.autoencoders import AutoencoderCost, autoencoder_cost
 from semflow.cost.disk import Disk, disk_of
 from semflow.cost.hardware import GPU_TABLE, gpu_hours
-from semflow.cost.known import KNOWN
 from semflow.cost.layers import Size, Tally, Work
 from semflow.cost.samples import Samples, samples_of
 from semflow.cost.unet import configured_shape, input_convolution, scratch_shape, unet_tally
 from semflow.formulations.schema import FlowParams
+from semflow.networks.known import known_config
 from semflow.networks.schema import (
     AutoencoderParams,
     BackboneParams,
@@ -260,11 +259,4 @@ def _config(source: FolderSource | HubSource, subfolder: str) -> tuple[Mapping[s
     if isinstance(source, FolderSource):
         path = Path(source.path) / subfolder / CONFIG
         return read_json(path), path.as_posix()
-    known = KNOWN.get((source.repo_id, source.subfolder))
-    if known is None:
-        names = ", ".join(f"{repo_id}/{folder}" for repo_id, folder in KNOWN)
-        raise UserError(
-            f"the sizes of {source.repo_id}/{source.subfolder} are not known; known are {names}; "
-            "give a local copy: source: folder"
-        )
-    return known, f"{source.repo_id}/{source.subfolder}"
+    return known_config(source.repo_id, source.subfolder), f"{source.repo_id}/{source.subfolder}"

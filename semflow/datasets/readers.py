@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from semflow.core.labels import ClassTable
 from semflow.datasets.base import Reader
 from semflow.datasets.celebamask_hq import CelebAMaskHQReader
 from semflow.datasets.cityscapes import CityscapesReader
@@ -20,6 +21,23 @@ from semflow.datasets.schema import (
     IndexParams,
     RobotsIndex,
 )
+
+
+def published_classes(params: IndexParams) -> ClassTable | None:
+    """The classes that a data set's publishers fixed; None where raw files or params.yaml say them.
+
+    Args:
+        params: The block `index`, which names the reader.
+    """
+    match params:
+        case CityscapesIndex():
+            return CityscapesReader.classes
+        case CelebAMaskHQIndex():
+            return CelebAMaskHQReader.classes
+        case CocoStuffIndex():
+            return CocoStuffReader.classes
+        case _:
+            return None
 
 
 def open_reader(raw: Path, params: IndexParams) -> Reader:

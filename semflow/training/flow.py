@@ -19,13 +19,13 @@ from semflow.networks.encoding import Autoencoder
 from semflow.networks.ends import Ends
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
-from semflow.networks.velocity import with_channels
 from semflow.pipeline import SemFlowPipeline
 from semflow.pseudo_masks.coloring import MEMBER, palette_of
 from semflow.pseudo_masks.noise import Noise
 from semflow.pseudo_masks.palette import Palette
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
+from semflow.training.assembly import Labelling, Networks, assemble
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import new_accelerator, training_hardware
 from semflow.training.grid import SampleGrid
@@ -138,40 +138,18 @@ def new_pipeline(
     samples: TrainingSamples,
 ) -> SemFlowPipeline:
     """A checkpoint before its first step: autoencoder, backbone, palette and defaults."""
-    classes = inputs.classes()
-    formulation = FORMULATIONS[params.flow.formulation]
     autoencoder = load_autoencoder(inputs.autoencoder)
-    channels = autoencoder.config.latent_channels
     ends, statistics = first_statistics(samples, autoencoder, noise, params.flow)
-    unet = with_channels(
+    networks = Networks(
+        autoencoder,
         load_unet(inputs.backbone / "unet"),
-        formulation.in_channels(channels),
-        formulation.out_channels(channels),
+        load_null_prompt(inputs.backbone / "null_prompt"),
+        statistics,
+        ends,
     )
-    return SemFlowPipeline(
-        vae=autoencoder,
-        unet=unet,
-        null_prompt=load_null_prompt(inputs.backbone / "null_prompt"),
-        statistics=statistics,
-        ends=ends,
-        anchors=palette.anchors.tolist(),
-        ignore_color=palette.ignore_color.tolist(),
-        amplitude=noise.amplitude,
-        noise_cells=list(noise.cells),
-        noise_shares=list(noise.shares),
-        latent_noise=noise.latents,
-        class_names=list(classes.names),
-        class_colors=[list(color) for color in classes.colors],
-        image_size=list(read_manifest(inputs.pixels / "train").about["image_size"]),
-        segment_steps=params.inference.segment_steps,
-        synthesize_steps=params.inference.synthesize_steps,
-        solver=params.inference.solver,
-        grid_power=params.inference.grid_power,
-        last_step_from=params.inference.last_step_from,
-        tolerance=params.inference.tolerance,
-        formulation=formulation.name,
-        padding_mode=params.flow.padding_mode,
-    )
+    image_size = read_manifest(inputs.pixels / "train").about["image_size"]
+    labelling = Labelling(inputs.classes(), palette, noise, image_size)
+    return assemble(networks, labelling, params.flow, params.inference)
 
 
 def first_statistics(

@@ -11,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from semflow.core.errors import UserError
 from semflow.cost.autoencoders import autoencoder_cost
-from semflow.cost.known import KNOWN
 from semflow.cost.layers import Size
 from semflow.cost.unet import (
     PROMPT_TOKENS,
@@ -21,6 +20,7 @@ from semflow.cost.unet import (
     unet_tally,
 )
 from semflow.networks.autoencoder import PatchAutoencoder
+from semflow.networks.known import KNOWN
 from semflow.networks.schema import NetworkShape
 from semflow.networks.velocity import scratch_unet
 

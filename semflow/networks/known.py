@@ -1,4 +1,4 @@
-"""Networks of hubs whose sizes are known here, so that no weights are fetched to count them.
+"""Networks of hubs whose sizes are known here, so that no weights are fetched to know a shape.
 
 Source: `unet/config.json` and `vae/config.json` of Stable Diffusion 1.5, as
 https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5 has them; only the sizes.
@@ -6,7 +6,10 @@ https://huggingface.co/stable-diffusion-v1-5/stable-diffusion-v1-5 has them; onl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from semflow.core.errors import UserError
 
 _SD15_UNET: dict[str, Any] = {
     "_class_name": "UNet2DConditionModel",
@@ -35,3 +38,19 @@ KNOWN: dict[tuple[str, str], dict[str, Any]] = {
     ("stable-diffusion-v1-5/stable-diffusion-v1-5", "vae"): _SD15_VAE,
 }
 """diffusers' configuration by repository and subfolder; revisions change weights, not sizes."""
+
+
+def known_config(repo_id: str, subfolder: str) -> Mapping[str, Any]:
+    """diffusers' configuration of a hub's network, only the sizes.
+
+    Raises:
+        UserError: It is not known here.
+    """
+    config = KNOWN.get((repo_id, subfolder))
+    if config is None:
+        names = ", ".join(f"{name}/{folder}" for name, folder in KNOWN)
+        raise UserError(
+            f"the sizes of {repo_id}/{subfolder} are not known; known are {names}; "
+            "give a local copy: source: folder"
+        )
+    return config
