@@ -1,6 +1,6 @@
 # python3 and make are all that has to be there; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-long study smoke smoke-datasets test test-faults check format deps
+.PHONY: help docs setup demo demo-long study smoke smoke-datasets test test-faults check format deps
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,6 +21,7 @@ help:
 	@echo "make test-faults  kills stages at random moments, alters shards at random; minutes"
 	@echo "make check      lint, format, types, of bench and tools too"
 	@echo "make format     rewrite the code to the format that check wants"
+	@echo "make docs       the documentation as a site, site/index.html"
 	@echo "make deps       write into dvc.yaml which packages each stage imports"
 
 setup: $(VENV)/installed
@@ -73,3 +74,8 @@ format: setup
 
 deps: setup
 	python -m tools.write_deps
+
+docs: setup
+	python -m tools.params_reference
+	mkdocs build --strict --quiet
+	@echo "done: site/index.html"

@@ -18,7 +18,7 @@ from semflow.networks.encoding import (
     to_unit_range,
 )
 from semflow.networks.sources import load_autoencoder
-from semflow.shards.manifest import Manifest, read_manifest, verify_shards
+from semflow.shards.manifest import Manifest, read_manifests, verify_shards
 from semflow.shards.reading import stream
 from semflow.shards.tar import Record, array_bytes, png_pixels
 from semflow.shards.writing import complete_shards, publish_shards
@@ -73,8 +73,7 @@ def write_image_latents(
     Raises:
         UserError: A pixel shard is damaged.
     """
-    splits = sorted(path.name for path in pixels.iterdir() if path.is_dir())
-    sources = {split: read_manifest(pixels / split) for split in splits}
+    sources = read_manifests(pixels)
     counts = {split: source.tars for split, source in sources.items()}
 
     def records(split: str, number: int) -> Iterator[Record]:
@@ -86,7 +85,7 @@ def write_image_latents(
     complete_shards(scratch, STAGE, counts, records, ranks)
     if ranks.is_main_process:
         scaling_factor = autoencoder.config.scaling_factor
-        about = {split: {"scaling_factor": scaling_factor, "split": split} for split in splits}
+        about = {split: {"scaling_factor": scaling_factor, "split": split} for split in sources}
         publish_shards(scratch, counts, about, out)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from semflow.core.pool import run_all
 from semflow.pseudo_masks.palette import Palette
-from semflow.shards.manifest import Manifest, read_manifest, verify_shards
+from semflow.shards.manifest import Manifest, read_manifest, read_manifests, verify_shards
 from semflow.shards.reading import stream
 from semflow.shards.tar import Record, png_pixels
 from semflow.shards.writing import begin_shards, finish_shard, publish_shards
@@ -53,8 +53,7 @@ def write_pseudo_mask_shards(work: ColoringWork, out: Path) -> None:
     Raises:
         UserError: A pixel shard is damaged.
     """
-    splits = sorted(path.name for path in work.pixels.iterdir() if path.is_dir())
-    sources = {split: read_manifest(work.pixels / split) for split in splits}
+    sources = read_manifests(work.pixels)
     counts = {split: source.tars for split, source in sources.items()}
     tasks = begin_shards(work.scratch, "pseudo_masks", counts)
     run_all(partial(_make_shard, _at_absolute_paths(work)), tasks, "pseudo_masks", "shards")

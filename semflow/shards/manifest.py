@@ -164,6 +164,18 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(folder, json.loads(head.strip() + CLOSING)["about"], np.array(lines, np.int64))
 
 
+def read_manifests(folder: Path) -> dict[str, Manifest]:
+    """The manifest of every split of a stage's output, by name, sorted.
+
+    Raises:
+        UserError: There is no split, or a manifest that is none.
+    """
+    splits = sorted(path.name for path in folder.glob("*/") if path.is_dir())
+    if not splits:
+        raise UserError(f"{folder} holds no split; run the stage that makes it: dvc repro")
+    return {split: read_manifest(folder / split) for split in splits}
+
+
 def same_keys(one: Manifest, other: Manifest) -> bool:
     """Whether two folders hold the same samples in the same order."""
     return all(mine == theirs for mine, theirs in zip_longest(one.keys(), other.keys()))

@@ -10,7 +10,13 @@ from support.tiny import TinyDataset
 from support.tiny_data import cut_short, flip_a_byte
 
 from semflow.core.errors import UserError
-from semflow.shards.manifest import read_manifest, same_keys, verify_shards, write_manifest
+from semflow.shards.manifest import (
+    read_manifest,
+    read_manifests,
+    same_keys,
+    verify_shards,
+    write_manifest,
+)
 from semflow.shards.reading import ShardFolder
 
 REBUILD = "dvc repro -f shards@earth"
@@ -142,3 +148,10 @@ def test_a_tar_outside_of_its_folder_is_never_opened(folder: Path, name: str) ->
             UserError, match=r"manifest\.json names a tar .* which is no plain name"
         ):
             use(manifest)
+
+
+def test_a_folder_without_splits_is_one_line_with_what_makes_it(tmp_path: Path) -> None:
+    (tmp_path / "no split.txt").write_text("", "utf-8")
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(UserError, match="holds no split; run the stage that makes it"):
+            read_manifests(folder)
