@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from semflow.cli import cost, directions, doctor, importing, init, inspect, score, use
+from semflow.cli import cost, directions, doctor, importing, init, inspect, report, score, use
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -57,6 +57,7 @@ app.command()(cost.cost)
 app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(importing.import_unet)
+app.command()(report.report)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from semflow.core.files import write_text
@@ -60,18 +60,13 @@ def render_page(content: Content) -> str:
         ValueError: Parts of the content do not fit together, for instance other numbers of
             classes and colours.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update({each.__name__: each for each in _FILTERS})
-    environment.globals["percent"] = formats.percent
-    environment.globals["remark"] = runs.remark
+    environment = templates()
     metrics, solver = content.metrics, content.solver
     segmented = runs.segmentation_runs(metrics, solver)
     synthesized = runs.synthesis_runs(metrics, solver)
     write_fd = formats.writer_for([run.figures.fd_mobilenetv2 for run in synthesized])
-    page = environment.from_string(_resource("page.html.jinja")).render(
-        style=Markup(_resource("style.css")),
+    page = environment.get_template("page.html.jinja").render(
+        style=stylesheet(),
         content=content,
         segmented=segmented,
         synthesized=synthesized,
@@ -91,8 +86,24 @@ def render_page(content: Content) -> str:
     return f"{page}\n"
 
 
-def _resource(name: str) -> str:
-    return files("semflow.report").joinpath(name).read_text("utf-8")
+def templates() -> Environment:
+    """The templates of this folder with the filters that they use."""
+    environment = Environment(
+        loader=PackageLoader("semflow.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({each.__name__: each for each in _FILTERS})
+    environment.globals["percent"] = formats.percent
+    environment.globals["remark"] = runs.remark
+    return environment
+
+
+def stylesheet() -> Markup:
+    """The style of every page, to stand in it."""
+    return Markup(files("semflow.report").joinpath("style.css").read_text("utf-8"))
 
 
 def _comparison(metrics: Metrics) -> str:
@@ -117,9 +128,10 @@ def _best_steps(metrics: Metrics) -> int | None:
     return best if len(by_steps) > 1 else None
 
 
-def _lines(
+def curves(
     measured: Sequence[Run[Figures]], value: Callable[[Figures], float | None]
 ) -> dict[str, list[tuple[float, float]]]:
+    """A value by network evaluations, for each system and sampler that has it."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for run in measured:
         found = value(run.figures)
@@ -135,7 +147,7 @@ def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]])
 
     found = {runs.shown(name): in_percent(each) for name, each in runs.baselines(metrics).items()}
     levels = {name: value for name, value in found.items() if value is not None}
-    lines = _lines(segmented, in_percent)
+    lines = curves(segmented, in_percent)
     title = "mIoU by network evaluations, %"
     return evaluations_chart(title, lines, levels, lambda value: f"{value:.1f}")
 
@@ -143,7 +155,7 @@ def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]])
 def _fd_curve(
     metrics: Metrics, synthesized: Sequence[Run[SynthesisFigures]], write: Callable[[float], str]
 ) -> Chart:
-    lines = _lines(synthesized, lambda figures: figures.fd_mobilenetv2)
+    lines = curves(synthesized, lambda figures: figures.fd_mobilenetv2)
     levels = {"Floor: real images": metrics.two_way_synthesis().floor_fd_mobilenetv2}
     title = "FD-MobileNetV2 by network evaluations"
     return evaluations_chart(title, lines, levels, write, from_zero=True)

@@ -26,6 +26,7 @@ COMMANDS = (
     "init",
     "doctor",
     "import-unet",
+    "report",
 )
 
 
