@@ -45,7 +45,7 @@ class Ends:
     name = "ends"
     samplers = ("at_once", "halfway")
     starts_from_noise = False
-    synthesizes = True
+    segments = synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:
         return 2 * latent_channels
