@@ -43,6 +43,7 @@ NAMES = {
     "dsm-high": "DSM, DDIM, learning rate 0.008",
     "dsm-ddpm": "DSM, DDPM",
     "symmflow": "SymmFlow",
+    "bbdm": "BBDM, eta = 1",
 }
 """How systems are called; another goes by its own name."""
 
