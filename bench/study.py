@@ -43,6 +43,7 @@ NAMES = {
     "dsm-high": "DSM, DDIM, learning rate 0.008",
     "dsm-ddpm": "DSM, DDPM",
     "symmflow": "SymmFlow",
+    "bbdm": "BBDM, eta = 1",
 }
 """How systems are called; another goes by its own name."""
 
@@ -67,7 +68,9 @@ def tables() -> Iterator[str]:
         found = systems_of(own)
         if found:
             yield f"## {title}"
-            yield introduction(dataset, next(iter(found.values()))[0])
+            runs = [run for each in found.values() for run in each]
+            # The first that tells of real images as well, if there is one.
+            yield introduction(dataset, min(runs, key=lambda run: run.synthesis is None))
             yield "\n".join(segmentation(found))
             yield "\n".join(synthesis(found))
         if missing := [name for name in own if not result_of(name).is_file()]:
@@ -96,7 +99,7 @@ def introduction(dataset: str, metrics: Metrics) -> str:
     made = metrics.two_way_synthesis()
     return (
         f"{train.steps * train.batch_size:,} training samples each; "
-        f"{metrics.segmentation.samples:,} samples of {metrics.split}, "
+        f"{metrics.samples:,} samples of {metrics.split}, "
         f"{made.reference_samples:,} real images to compare with. Floor of the distance "
         f"{made.floor_fd_mobilenetv2:.0f}; two real images of other labels differ by "
         f"{figure(made.diversity_of_images, 3)} ST-LPIPS. The U-Net that judges the round trip, "
@@ -111,6 +114,8 @@ def segmentation(found: Mapping[str, Runs]) -> Iterator[str]:
     yield f"| segmentation, mIoU | {' | '.join(map(str, SEGMENTATION_STEPS))} | seeds |"
     yield "|---" * (len(SEGMENTATION_STEPS) + 2) + "|"
     for system, runs in found.items():
+        if all(run.segmentation is None for run in runs):
+            continue
         cells = [spread(segmented(runs, steps), "miou", 3) for steps in SEGMENTATION_STEPS]
         yield f"| {NAMES.get(system, system)} | {' | '.join(cells)} | {len(runs)} |"
 
@@ -120,29 +125,27 @@ def synthesis(found: Mapping[str, Runs]) -> Iterator[str]:
     steps = " / ".join(map(str, SYNTHESIS_STEPS))
     yield f"| synthesis | FD-MobileNetV2 at {steps} steps | round trip | two seeds, ST-LPIPS |"
     yield "|---|---|---|---|"
-    both_ways = {
-        system: [run for run in runs if run.synthesis is not None] for system, runs in found.items()
-    }
-    for system, runs in both_ways.items():
-        if not runs:
+    for system, runs in found.items():
+        if all(run.synthesis is None for run in runs):
             continue
         made = [synthesized(runs, steps) for steps in SYNTHESIS_STEPS]
         distance = [spread(one, "fd_mobilenetv2", 0) for one in made]
         trip = [spread(one, "roundtrip_miou_unet", 3) for one in made]
-        seeds = spread([run.two_way_synthesis() for run in runs], "diversity_st_lpips", 3)
+        whole = [run.synthesis for run in runs if run.synthesis is not None]
+        seeds = spread(whole, "diversity_st_lpips", 3)
         name = NAMES.get(system, system)
         yield f"| {name} | {' / '.join(distance)} | {' / '.join(trip)} | {seeds} |"
 
 
 def segmented(runs: Runs, steps: int) -> list[SegmentationFigures]:
     """The figures at a number of steps, of the seeds that have them."""
-    found = [run.segmentation.by_steps for run in runs]
+    found = [run.segmentation.by_steps for run in runs if run.segmentation is not None]
     return [one[steps] for one in found if steps in one]
 
 
 def synthesized(runs: Runs, steps: int) -> list[SynthesisFigures]:
     """Likewise of the other direction."""
-    found = [run.two_way_synthesis().by_steps for run in runs]
+    found = [run.synthesis.by_steps for run in runs if run.synthesis is not None]
     return [one[steps] for one in found if steps in one]
 
 

@@ -247,7 +247,8 @@ class SemFlowPipeline(DiffusionPipeline):
                 items 0 .. N - 1 and seed 0 where None.
 
         Raises:
-            UserError: An unknown solver, no step at all, or steps for a solver that takes none.
+            UserError: An unknown solver, no step at all, steps for a solver that takes none, or a
+                formulation that does not segment.
         """
         how = self._solver(num_steps, self.config.segment_steps, solver)
         start = x_0 if self.ends is None else self.ends.image_in(x_0)
@@ -263,7 +264,7 @@ class SemFlowPipeline(DiffusionPipeline):
         solver: str | None = None,
         generators: Sequence[torch.Generator] | None = None,
     ) -> Tensor:
-        """Mask latents (N, C, h, w) -> image latents (N, C, h, w); arguments as of `to_mask`."""
+        """Mask latents (N, C, h, w) -> image latents (N, C, h, w); as `to_mask`."""
         how = self._solver(num_steps, self.config.synthesize_steps, solver)
         start = x_1 if self.ends is None else self.ends.mask_in(x_1)
         generators = self.generators(range(len(x_1)), 0) if generators is None else generators

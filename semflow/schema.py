@@ -12,7 +12,7 @@ from semflow.baselines.schema import BaselineParams
 from semflow.core.errors import UserError
 from semflow.datasets.schema import IndexParams
 from semflow.evaluation.schema import EvaluateParams
-from semflow.formulations.schema import FlowParams
+from semflow.formulations.schema import FlowParams, check_solver
 from semflow.mask_latents.schema import LatentParams
 from semflow.networks.schema import AutoencoderParams, BackboneParams
 from semflow.params.fields import Block
@@ -42,6 +42,11 @@ class DatasetParams(Block):
     baseline: BaselineParams
     evaluate: EvaluateParams
     report: ReportParams
+
+    @model_validator(mode="after")
+    def _solves_what_it_learns(self) -> Self:
+        check_solver(self.flow.formulation, self.inference.solver)
+        return self
 
 
 class Params(BaseModel):

@@ -18,6 +18,7 @@ from semflow.evaluation.results import (
     System,
     read_metrics,
 )
+from semflow.formulations.schema import WAYS
 from semflow.shards.manifest import MANIFEST, Manifest, read_manifest, verify_shards
 
 METRICS = "metrics.json"
@@ -39,6 +40,8 @@ class ModelIndex(Read):
 
     class_names: list[str]
     image_size: tuple[int, int]
+    # Checkpoints of earlier versions know one formulation only.
+    formulation: str = "semflow"
     solver: str
     segment_steps: int
     synthesize_steps: int
@@ -156,13 +159,22 @@ def _checkpoint(folder: Path) -> Iterator[str]:
     yield f"{folder}: {name}, {len(index.class_names)} classes, {height}x{width} pixels"
     yield f"  classes: {', '.join(index.class_names)}"
     yield (
-        f"  default: {index.solver}, {index.segment_steps} steps to segment, "
-        f"{index.synthesize_steps} to synthesize, amplitude {index.amplitude:g}, "
+        f"  default: {index.solver}, {_steps(index)}, amplitude {index.amplitude:g}, "
         f"grid power {index.grid_power:g}"
     )
     for path in sorted(folder.glob("*/*.safetensors")):
         yield f"  {path.relative_to(folder)}: sha256 {sha256_of(path)}"
     yield from _making(folder / PROVENANCE)
+
+
+def _steps(index: ModelIndex) -> str:
+    name, to_segment, to_synthesize = index.formulation, index.segment_steps, index.synthesize_steps
+    segments, synthesizes = WAYS.get(name, (True, True))
+    if not segments:
+        return f"{to_synthesize} steps to synthesize ({name} does not segment)"
+    if not synthesizes:
+        return f"{to_segment} steps to segment ({name} does not synthesize)"
+    return f"{to_segment} steps to segment, {to_synthesize} to synthesize"
 
 
 def _making(path: Path) -> Iterator[str]:
@@ -179,11 +191,12 @@ def _making(path: Path) -> Iterator[str]:
 
 def _metrics(metrics: Metrics, path: Path) -> Iterator[str]:
     segmentation, synthesis = metrics.segmentation, metrics.synthesis
-    yield f"{path}: {segmentation.samples} val samples"
-    yield (
-        f"  mIoU {_score(segmentation.miou)} with {segmentation.steps} steps, "
-        f"oracle {_score(segmentation.oracle_miou)}"
-    )
+    yield f"{path}: {metrics.samples} {metrics.split} samples"
+    if segmentation is not None:
+        yield (
+            f"  mIoU {_score(segmentation.miou)} with {segmentation.steps} steps, "
+            f"oracle {_score(segmentation.oracle_miou)}"
+        )
     for name, value in metrics.baselines.items():
         yield f"  mIoU {_score(value.miou)} {name}"
     if synthesis is not None:

@@ -27,8 +27,8 @@ from semflow.networks.schema import (
 from semflow.schema import DatasetParams
 
 CONFIG = "config.json"
-_EVALUATIONS = {"euler": 1, "midpoint": 2, "heun": 2}
-"""Of the network in one step of a solver."""
+_EVALUATIONS = {"midpoint": 2, "heun": 2}
+"""Of the network in one step of a solver; all others ask it once."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def make_sheet(
     inference = params.inference
     steps = (num_steps or inference.segment_steps, num_steps or inference.synthesize_steps)
     ends = coder.encoder.times(1) + coder.decoder.times(1)
-    passes = [_EVALUATIONS[inference.solver] * count for count in steps]
+    passes = [_EVALUATIONS.get(inference.solver, 1) * count for count in steps]
     ahead = coder.encoder.times(_encoded_ahead(params, samples))
     return Sheet(
         dataset,

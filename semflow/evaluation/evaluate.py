@@ -166,8 +166,9 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     """
     pipeline, samples = evaluation.pipeline, evaluation.samples
     flow = flow_segmenters(evaluation, params)
+    oracle = {ORACLE: oracle_segmenter(pipeline)} if pipeline.formulation.segments else {}
     counts = SegmentationCounts(
-        {**flow, ORACLE: oracle_segmenter(pipeline), **evaluation.baselines},
+        {**flow, **oracle, **evaluation.baselines},
         pipeline.palette.num_classes,
         params.upsampling,
         samples.team,
@@ -214,7 +215,7 @@ def synthesis_measure(evaluation: Evaluation, params: EvaluateParams) -> Synthes
 
 
 def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str, FlowSegmenter]:
-    """The flow with every sampler that is measured, by its key."""
+    """The flow with every sampler that is measured, by its key; none where it synthesizes alone."""
     pipeline, team = evaluation.pipeline, evaluation.samples.team
     samplers = segmentation_samplers(pipeline, params)
     return {one.key: FlowSegmenter(pipeline, one, team, params.seed) for one in samplers}
@@ -246,7 +247,8 @@ def results_of(
     Args:
         evaluation: What was measured.
         params: What was asked for.
-        segmented: The figures of the flow by the samplers' keys, of the oracle and the baselines.
+        segmented: The figures of the flow by the samplers' keys, of the oracle and the baselines;
+            of the baselines alone where the checkpoint does not segment.
         synthesized: The figures of everything that synthesizes; None where the checkpoint does not.
         num_groups: Groups of the tested samples.
     """
@@ -265,7 +267,9 @@ def results_of(
         groups=num_groups,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: own, **others},
-        segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples)),
+        segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples))
+        if pipeline.formulation.segments
+        else None,
         synthesis=None if synthesized is None else synthesized.flow,
         baselines={
             name: segmented[name].model_copy(update={"blur": evaluation.blurs.get(name)})
@@ -275,6 +279,8 @@ def results_of(
 
 
 def segmentation_samplers(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[Sampler]:
-    """What params.yaml asks for, and the checkpoint's own number of steps."""
+    """What params.yaml asks for, and the checkpoint's own steps; none where it does not segment."""
+    if not pipeline.formulation.segments:
+        return []
     default = pipeline.config.segment_steps
     return samplers_of(pipeline, params.segmentation_steps, default, params.adaptive)

@@ -142,7 +142,8 @@ class SynthesisFigures(Result):
 
     fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
     st_lpips_to_truth: Mean distance to the image that the label belongs to; lower is closer.
-    roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label.
+    roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label;
+        the second by the checkpoint itself, null where that does not segment.
     evaluations, tolerance: As of SegmentationFigures.
     """
 
@@ -232,14 +233,19 @@ class Diagnosis(Result):
     surviving_shares: dict[int, list[float | None]]
 
 
+_ONE_WAY = (
+    "this checkpoint {}, and nothing here shows one direction alone; metrics.json has its figures"
+)
+
+
 class Metrics(Result):
     """The whole of metrics.json.
 
     split: The held-out split that was tested.
     groups: Groups of its samples that intervals resample: blocks on Earth, elsewhere each sample.
     systems: Generative systems by name, SemFlow among them.
-    segmentation, synthesis: The checkpoint, with its default solver; no synthesis where it segments
-        alone.
+    segmentation, synthesis: The checkpoint, with its default solver; null where it does not go that
+        way, which is so of one of them at most.
     baselines: Discriminative segmenters by name.
     diagnosis: Of a flow between image and mask; null of all others, and in files of versions that
         did not make it.
@@ -249,10 +255,25 @@ class Metrics(Result):
     groups: int
     classes: list[str]
     systems: dict[str, System]
-    segmentation: Segmentation
+    segmentation: Segmentation | None
     synthesis: Synthesis | None
     baselines: dict[str, SegmentationFigures]
     diagnosis: Diagnosis | None = None
+
+    @property
+    def samples(self) -> int:
+        """How many samples were tested, the same number either way."""
+        return next(way.samples for way in (self.segmentation, self.synthesis) if way is not None)
+
+    def two_way_segmentation(self) -> Segmentation:
+        """The segmentation, for what shows both directions.
+
+        Raises:
+            UserError: The checkpoint synthesizes alone.
+        """
+        if self.segmentation is None:
+            raise UserError(_ONE_WAY.format("synthesizes and does not segment"))
+        return self.segmentation
 
     def two_way_synthesis(self) -> Synthesis:
         """The synthesis, for what shows both directions.
@@ -261,10 +282,7 @@ class Metrics(Result):
             UserError: The checkpoint segments alone.
         """
         if self.synthesis is None:
-            raise UserError(
-                "this checkpoint segments and does not synthesize, and nothing here shows one "
-                "direction alone; metrics.json has its figures"
-            )
+            raise UserError(_ONE_WAY.format("segments and does not synthesize"))
         return self.synthesis
 
 
@@ -286,6 +304,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
         segmentation: Receives rows of steps, evaluations, miou and pixel_accuracy.
         synthesis: Receives rows of steps and the figures of `SynthesisFigures`.
     """
+    segmented = {} if metrics.segmentation is None else metrics.segmentation.by_steps
     made = {} if metrics.synthesis is None else metrics.synthesis.by_steps
     write_json(
         segmentation,
@@ -296,7 +315,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
                 "miou": value.miou,
                 "pixel_accuracy": value.pixel_accuracy,
             }
-            for steps, value in sorted(metrics.segmentation.by_steps.items())
+            for steps, value in sorted(segmented.items())
         ],
     )
     write_json(

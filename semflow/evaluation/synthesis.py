@@ -88,7 +88,7 @@ class Syntheses:
     """What is measured of the syntheses of one system with one sampler.
 
     Args:
-        pipeline: The checkpoint, on its device.
+        pipeline: The checkpoint, on its device; it segments them again where it segments at all.
         judges: What syntheses are judged by.
         team: The processes that share the batches.
         seed: Of segmenting them again where that starts from noise.
@@ -99,7 +99,8 @@ class Syntheses:
         self._features: list[Tensor] = []
         self._to_truth: list[Tensor] = []
         num_classes = pipeline.palette.num_classes
-        self._by_unet, self._by_itself = Counts(num_classes, team), Counts(num_classes, team)
+        self._by_unet = Counts(num_classes, team)
+        self._by_itself = Counts(num_classes, team) if pipeline.formulation.segments else None
 
     def update(self, batch: Batch, made: Tensor, to_truth: Tensor) -> None:
         """Judges a batch's syntheses.
@@ -113,10 +114,11 @@ class Syntheses:
         self._to_truth.append(to_truth)
         x_0 = self._pipeline.encode_image(made)
         self._by_unet.update_maps(self._judges.unet(x_0).argmax(dim=1), batch.label)
-        generators = self._pipeline.generators(batch.items, self._seed)
-        x_1 = self._pipeline.to_mask(x_0, generators=generators)
-        scores = self._pipeline.class_scores(x_1)
-        self._by_itself.update_maps(scores.argmax(dim=1), batch.label)
+        if self._by_itself is not None:
+            generators = self._pipeline.generators(batch.items, self._seed)
+            x_1 = self._pipeline.to_mask(x_0, generators=generators)
+            scores = self._pipeline.class_scores(x_1)
+            self._by_itself.update_maps(scores.argmax(dim=1), batch.label)
 
     def compute(self, reference: Tensor, bootstrap: Bootstrap) -> SynthesisFigures:
         """The figures, from what all processes found.
@@ -129,6 +131,7 @@ class Syntheses:
         to_truth = torch.cat(self._team.in_order(self._to_truth)).double()
         frechet, kernel = distances(made, reference)
         frechet_interval, kernel_interval = bootstrap.of_distances(made, reference)
+        own = self._by_itself
         return SynthesisFigures(
             fd_mobilenetv2=frechet,
             fd_mobilenetv2_interval=frechet_interval,
@@ -138,8 +141,8 @@ class Syntheses:
             st_lpips_to_truth_interval=bootstrap.of_mean(to_truth),
             roundtrip_miou_unet=self._by_unet.matrix.miou,
             roundtrip_miou_unet_interval=self._by_unet.intervals(bootstrap)[0],
-            roundtrip_miou_semflow=self._by_itself.matrix.miou,
-            roundtrip_miou_semflow_interval=self._by_itself.intervals(bootstrap)[0],
+            roundtrip_miou_semflow=None if own is None else own.matrix.miou,
+            roundtrip_miou_semflow_interval=None if own is None else own.intervals(bootstrap)[0],
         )
 
 

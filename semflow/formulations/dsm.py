@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from semflow.core.errors import UserError
 from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms, normal_like
-from semflow.formulations.schema import DDIM, DDPM, SAMPLERS, FlowParams
+from semflow.formulations.schema import DDIM, DDPM, SAMPLERS, WAYS, FlowParams
 from semflow.networks.velocity import TIMESTEPS
 
 SCHEDULE = {
@@ -42,7 +42,7 @@ class DSM:
     name = "dsm"
     samplers = SAMPLERS["dsm"]
     starts_from_noise = True
-    synthesizes = False
+    segments, synthesizes = WAYS["dsm"]
 
     def in_channels(self, latent_channels: int) -> int:
         """Twice the latents': the noised mask's, then the image's."""

@@ -58,17 +58,18 @@ class Draw:
 
 
 class Formulation(Protocol):
-    """One way to learn both directions between image latents x_0 and mask latents x_1.
+    """One way to learn the directions between image latents x_0 and mask latents x_1.
 
     name: Key in FORMULATIONS, of params.yaml, of checkpoints and of results.
     samplers: Names of the ways to solve it; the first is the usual one.
     starts_from_noise: Whether solving draws random numbers, so that segmentation takes a seed too.
-    synthesizes: Whether it goes from mask to image as well.
+    segments, synthesizes: Whether it goes from image to mask, and from mask to image; one at least.
     """
 
     name: str
     samplers: tuple[str, ...]
     starts_from_noise: bool
+    segments: bool
     synthesizes: bool
 
     def in_channels(self, latent_channels: int) -> int:
@@ -98,7 +99,11 @@ class Formulation(Protocol):
         ...
 
     def mask_estimate(self, draw: Draw, output: Tensor) -> Tensor:
-        """Mask latents (N, C, h, w) that the network's output amounts to, in one step."""
+        """Mask latents (N, C, h, w) that the network's output amounts to, in one step.
+
+        Raises:
+            UserError: The formulation does not segment.
+        """
         ...
 
     def to_mask(
@@ -112,6 +117,9 @@ class Formulation(Protocol):
             solver: One whose name is in `samplers`, with the number of steps that it takes.
             generators: One for each sample, so that a batch changes nothing; what does not start
                 from noise leaves them alone.
+
+        Raises:
+            UserError: The formulation does not segment.
         """
         ...
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from semflow.formulations.bbdm import BBDM
 from semflow.formulations.dsm import DSM
 from semflow.formulations.protocol import Formulation
 from semflow.formulations.semflow import SemFlow
 from semflow.formulations.symmflow import SymmFlow
 
 FORMULATIONS: Mapping[str, Formulation] = MappingProxyType(
-    {"semflow": SemFlow(), "dsm": DSM(), "symmflow": SymmFlow()}
+    {"semflow": SemFlow(), "dsm": DSM(), "symmflow": SymmFlow(), "bbdm": BBDM()}
 )

@@ -9,9 +9,23 @@ from pydantic import Field, model_validator
 from semflow.params.fields import Block, Fraction, Positive, PositiveFloat
 
 DDIM, DDPM = "ddim", "ddpm"
-_SOLVERS = ("euler", "midpoint", "heun", "dopri5")
-SAMPLERS = {"semflow": _SOLVERS, "dsm": (DDIM, DDPM), "symmflow": _SOLVERS}
+BRIDGE, BRIDGE_DDIM = "bridge", "bridge_ddim"
+_ADAPTIVE = "dopri5"
+_SOLVERS = ("euler", "midpoint", "heun", _ADAPTIVE)
+SAMPLERS = {
+    "semflow": _SOLVERS,
+    "dsm": (DDIM, DDPM),
+    "symmflow": _SOLVERS,
+    "bbdm": (BRIDGE, BRIDGE_DDIM),
+}
 """How each formulation is solved, the usual way first; here since reading params takes no torch."""
+WAYS = {
+    "semflow": (True, True),
+    "dsm": (True, False),
+    "symmflow": (True, True),
+    "bbdm": (False, True),
+}
+"""Whether each one segments, and whether it synthesizes; here for the same reason."""
 _NOT_PATH = {"probability_at_image": 0, "probability_at_mask": 0, "t_power": 1}
 _OF_SEMFLOW = {
     "bridge_noise": 0,
@@ -21,6 +35,23 @@ _OF_SEMFLOW = {
     "correction_weight": 0,
 }
 """Values that say nothing about another formulation, and what they must be there."""
+
+
+def check_solver(formulation: str, solver: str) -> None:
+    """Whether a checkpoint of a formulation can be solved so by default, in a number of steps.
+
+    Args:
+        formulation: A key of SAMPLERS.
+        solver: The value of `inference.solver`.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    known = [name for name in SAMPLERS[formulation] if name != _ADAPTIVE]
+    if solver not in known:
+        raise ValueError(
+            f"{formulation} is solved by {', '.join(known)}, and inference.solver is {solver}"
+        )
 
 
 class PreconditioningParams(Block):
@@ -41,7 +72,9 @@ class OwnStatesParams(Block):
 class FlowParams(Block):
     """What is learned: the path, where t is drawn, and the terms of the loss."""
 
-    formulation: Literal["semflow", "dsm", "symmflow"] = Field(description="a name in FORMULATIONS")
+    formulation: Literal["semflow", "dsm", "symmflow", "bbdm"] = Field(
+        description="a name in FORMULATIONS"
+    )
     probability_at_image: Fraction = Field(description="share of draws with t = 0 exactly")
     probability_at_mask: Fraction = Field(description="share of draws with t = 1 exactly")
     t_power: PositiveFloat = Field(
@@ -90,6 +123,7 @@ class FlowParams(Block):
             "semflow": {},
             "dsm": {**_OF_SEMFLOW, **_NOT_PATH},
             "symmflow": _OF_SEMFLOW,
+            "bbdm": {**_OF_SEMFLOW, **_NOT_PATH},
         }[self.formulation]
         for name, value in fixed.items():
             if (found := getattr(self, name)) != value:

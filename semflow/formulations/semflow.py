@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from semflow.flow.paths import bridge_sample, draw_t, mask_estimate, path_sample
 from semflow.flow.solvers import Solver, euler_states
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms
-from semflow.formulations.schema import SAMPLERS, FlowParams
+from semflow.formulations.schema import SAMPLERS, WAYS, FlowParams
 
 
 class SemFlow:
@@ -19,7 +19,7 @@ class SemFlow:
     name = "semflow"
     samplers = SAMPLERS["semflow"]
     starts_from_noise = False
-    synthesizes = True
+    segments, synthesizes = WAYS["semflow"]
 
     def in_channels(self, latent_channels: int) -> int:
         """The latents' own: x_t."""

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from semflow.flow.paths import draw_t
 from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms, normal_like
-from semflow.formulations.schema import SAMPLERS, FlowParams
+from semflow.formulations.schema import SAMPLERS, WAYS, FlowParams
 
 IMAGE_WEIGHT, MASK_WEIGHT = 0.7, 0.3
 """Of the two halves of the loss, as the paper has them."""
@@ -30,7 +30,7 @@ class SymmFlow:
     name = "symmflow"
     samplers = SAMPLERS["symmflow"]
     starts_from_noise = True
-    synthesizes = True
+    segments, synthesizes = WAYS["symmflow"]
 
     def in_channels(self, latent_channels: int) -> int:
         """Twice the latents': the image's, then the mask's."""

@@ -1,4 +1,4 @@
-"""A look at the model while it trains: the same val samples, both ways."""
+"""A look at the model while it trains: the same val samples, the ways that it goes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRID_SAMPLES = 8
 
 
 class SampleGrid:
-    """The same val samples with the same noise, both ways, as training goes on."""
+    """The same val samples with the same noise, the ways that it goes, as training goes on."""
 
     def __init__(
         self, pipeline: SemFlowPipeline, pixels: ShardFolder, folder: Path, writes: bool
@@ -31,23 +31,21 @@ class SampleGrid:
         self._labels = [png_pixels(pixels.read(position, "label.png")) for position in chosen]
 
     def save(self, step: int) -> None:
-        """Writes `samples/<step>.png`: rows image, label, segmented, synthesized.
+        """Writes `samples/<step>.png`: rows image, label, and segmented, synthesized where it does.
 
         Sharded networks answer when all processes ask: each computes, and the main one writes.
         """
         pipeline = self._pipeline
         colors = color_table(pipeline.config.class_colors)
-        images = torch.from_numpy(np.stack(self._images)).to(pipeline.device)
-        labels = torch.from_numpy(np.stack(self._labels)).to(pipeline.device)
-        x_1 = pipeline.encode_label(labels, pipeline.draw_noise(range(len(labels)), 0))
-        scores = pipeline.class_scores(pipeline.to_mask(pipeline.encode_image(images)))
-        segmented = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
-        rows = [
-            self._images,
-            [colors[label] for label in self._labels],
-            [colors[label] for label in segmented],
-        ]
+        rows = [self._images, [colors[label] for label in self._labels]]
+        if pipeline.formulation.segments:
+            images = torch.from_numpy(np.stack(self._images)).to(pipeline.device)
+            scores = pipeline.class_scores(pipeline.to_mask(pipeline.encode_image(images)))
+            segmented = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
+            rows.append([colors[label] for label in segmented])
         if pipeline.formulation.synthesizes:
+            labels = torch.from_numpy(np.stack(self._labels)).to(pipeline.device)
+            x_1 = pipeline.encode_label(labels, pipeline.draw_noise(range(len(labels)), 0))
             rows.append(list(pipeline.decode_pixels(pipeline.to_image(x_1)).cpu().numpy()))
         if not self._writes:
             return

@@ -47,7 +47,7 @@ class TrainParams(OptimiserParams, Block):
 class InferenceParams(Block):
     """What a checkpoint does when it is not told otherwise."""
 
-    solver: Literal["euler", "heun", "midpoint", "ddim", "ddpm"] = Field(
+    solver: str = Field(
         description="of a fixed number of steps, one of the formulation's; dopri5 where it is named"
     )
     last_step_from: float | None = Field(

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from semflow.formulations.schema import SAMPLERS, FlowParams
+from semflow.formulations.schema import FlowParams, check_solver
 from semflow.params.fields import StageParams
 from semflow.pseudo_masks.schema import NoiseParams
 from semflow.training.schema import InferenceParams, TrainParams
@@ -22,10 +22,5 @@ class TrainStage(StageParams):
 
     @model_validator(mode="after")
     def _solves_what_it_learns(self) -> Self:
-        known = SAMPLERS[self.flow.formulation]
-        if self.inference.solver not in known:
-            raise ValueError(
-                f"{self.flow.formulation} is solved by {', '.join(known)}, and inference.solver is "
-                f"{self.inference.solver}"
-            )
+        check_solver(self.flow.formulation, self.inference.solver)
         return self

@@ -58,6 +58,18 @@ def test_what_segments_alone_has_no_line_among_the_syntheses(metrics: Metrics) -
     assert lines[2].startswith("| SemFlow")
 
 
+def test_what_synthesizes_alone_has_no_line_among_the_segmentations(metrics: Metrics) -> None:
+    alone = metrics.model_copy(update={"segmentation": None})
+    found = {"other": [alone], "semflow": [metrics]}
+    lines = list(study.segmentation(found))
+    assert len(lines) == 3
+    assert lines[2].startswith("| SemFlow")
+    assert len(list(study.synthesis(found))) == 4
+    judges = {**metrics.baselines, "color_classifier": metrics.baselines["unet"]}
+    alone = alone.model_copy(update={"baselines": judges})
+    assert "; 37 samples of test, 41 real images" in study.introduction("robots", alone)
+
+
 def with_miou(metrics: Metrics, miou: float) -> Metrics:
     """The same figures with one number of steps and this mIoU there."""
     figures = next(iter(metrics.segmentation.by_steps.values()))

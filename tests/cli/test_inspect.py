@@ -155,7 +155,7 @@ def test_metrics_are_described_by_their_chief_numbers(
         result = semflow_command("inspect", path)
         assert (result.code, result.err) == (0, "")
         assert result.out.splitlines() == [
-            f"{workspace / 'metrics.json'}: 37 val samples",
+            f"{workspace / 'metrics.json'}: 37 test samples",
             "  mIoU 0.4375 with 2 steps, oracle 0.9375",
             "  mIoU 0.2500 unet",
             "  round trip mIoU 0.3125 with 5 steps",
@@ -165,6 +165,29 @@ def test_metrics_are_described_by_their_chief_numbers(
             "43.2 network evaluations",
             "  semflow euler-5: FD-MobileNetV2 1.5, round trip mIoU 0.3125",
         ]
+
+
+def test_metrics_of_one_way_have_no_line_of_the_other(
+    semflow_command: Command, workspace: Path, metrics: Metrics
+) -> None:
+    alone = metrics.systems["semflow"].model_copy(update={"segmentation": {}})
+    changes = {"segmentation": None, "systems": {"semflow": alone}}
+    write_metrics(metrics.model_copy(update=changes), workspace / "metrics.json")
+    assert semflow_command("inspect", workspace).out.splitlines()[:3] == [
+        f"{workspace / 'metrics.json'}: 37 test samples",
+        "  mIoU 0.2500 unet",
+        "  round trip mIoU 0.3125 with 5 steps",
+    ]
+
+
+def test_a_checkpoint_of_one_way_says_so_in_its_line_of_defaults(
+    semflow_command: Command, checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "pipeline"))
+    index = read_json(folder / "model_index.json")
+    write_json(folder / "model_index.json", {**index, "formulation": "dsm", "solver": "ddim"})
+    lines = semflow_command("inspect", folder).out.splitlines()
+    assert "ddim, 1 steps to segment (dsm does not synthesize), amplitude 40" in lines[2]
 
 
 def test_metrics_of_another_version_are_one_line_and_exit_code_2(

@@ -88,7 +88,9 @@ def test_own_states_and_anchor_loss_cost_their_expected_passes() -> None:
     assert found.training.anchors.flops == pytest.approx(32 * passes * decoder)
 
 
-@pytest.mark.parametrize(("solver", "evaluations"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+@pytest.mark.parametrize(
+    ("solver", "evaluations"), [("euler", 1), ("midpoint", 2), ("heun", 2), ("ddim", 1)]
+)
 def test_solver_steps_cost_their_evaluations(solver: str, evaluations: int) -> None:
     block = changed(PARAMS.dataset("cityscapes"), "inference", solver=solver)
     more, fewer = (sheet("cityscapes", block, num_steps=steps) for steps in (10, 4))

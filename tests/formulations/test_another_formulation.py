@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.tiny import (
-    CHANNELS,
-    TinyDataset,
-    flow_inputs,
-    lossless_autoencoder,
-    train_stage,
-)
-from support.tiny_data import BACKBONE, SIZE
+from support.tiny import CHANNELS, TinyDataset, flow_inputs, train_stage
+from support.tiny_data import SIZE
 from torch import Generator, Tensor
 
 from semflow import pipeline
@@ -27,10 +21,6 @@ from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
-from semflow.mask_latents.encode_masks import encode_masks
-from semflow.mask_latents.schema import MaskLatentsStage
-from semflow.networks.null_prompt import NullPrompt
-from semflow.networks.velocity import scratch_unet
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
@@ -45,7 +35,7 @@ class Ends:
     name = "ends"
     samplers = ("at_once", "halfway")
     starts_from_noise = False
-    synthesizes = True
+    segments = synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:
         return 2 * latent_channels
@@ -94,15 +84,8 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "FORMULATIONS", formulations)
 
 
-def train(workspace: Path, dataset: TinyDataset, params: DatasetParams) -> Path:
+def train(models: Path, dataset: TinyDataset, params: DatasetParams) -> Path:
     """A checkpoint of a few steps."""
-    lossless_autoencoder(scaling_factor=0.5).save_pretrained(workspace / "autoencoder")
-    scratch_unet(BACKBONE, 0, CHANNELS, CHANNELS).save_pretrained(workspace / "backbone" / "unet")
-    NullPrompt(tokens=1, width=8).save_pretrained(workspace / "backbone" / "null_prompt")
-    reads = MaskLatentsStage.model_validate(params.model_dump())
-    encode_masks(
-        "earth", reads, dataset.pseudo_masks, workspace / "autoencoder", workspace / "masks"
-    )
     stage = train_stage(params)
     # The schema knows the registry's own names only.
     changes = {"formulation": "ends", "preconditioning": None, "anchor_loss_weight": 1.0}
@@ -114,14 +97,14 @@ def train(workspace: Path, dataset: TinyDataset, params: DatasetParams) -> Path:
             "inference": stage.inference.model_copy(update={"solver": "at_once"}),
         }
     )
-    flow.train_flow(flow_inputs(dataset, workspace, workspace / "masks"), stage, workspace / "out")
-    return workspace / "out"
+    flow.train_flow(flow_inputs(dataset, models, models / "masks"), stage, models / "out")
+    return models / "out"
 
 
 def test_it_trains_and_segments_and_synthesizes_by_the_same_code(
-    workspace: Path, dataset: TinyDataset, params: DatasetParams
+    tiny_models: Path, dataset: TinyDataset, params: DatasetParams
 ) -> None:
-    trained = train(workspace, dataset, params)
+    trained = train(tiny_models, dataset, params)
     config = read_json(trained / "model_index.json")
     assert (config["formulation"], config["solver"]) == ("ends", "at_once")
     checkpoint = pipeline.load_pipeline(trained)

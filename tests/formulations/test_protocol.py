@@ -10,10 +10,11 @@ import torch
 from support.tiny import tiny_params
 from torch import Tensor
 
+from semflow.core.errors import UserError
 from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Formulation, PathFormulation, Randoms
 from semflow.formulations.registry import FORMULATIONS
-from semflow.formulations.schema import FlowParams
+from semflow.formulations.schema import WAYS, FlowParams
 
 C, N = 4, 6
 FLOW = tiny_params().flow
@@ -44,8 +45,11 @@ def generators(formulation: Formulation, items: slice = slice(None)) -> list[tor
 
 def directions(formulation: Formulation) -> list[tuple[Callable[..., Tensor], Tensor]]:
     """The ways that it goes, each with where it starts."""
-    both = [(formulation.to_mask, X_0), (formulation.to_image, X_1)]
-    return both if formulation.synthesizes else both[:1]
+    ways = [
+        (formulation.segments, formulation.to_mask, X_0),
+        (formulation.synthesizes, formulation.to_image, X_1),
+    ]
+    return [(solve, start) for goes, solve, start in ways if goes]
 
 
 class Network:
@@ -101,6 +105,8 @@ def test_a_draw_follows_from_its_arguments_sample_by_sample(formulation: Formula
 def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
     formulation: Formulation,
 ) -> None:
+    if not formulation.segments:
+        pytest.skip("it estimates no mask")
     draw = draw_of(formulation)
     output = torch.zeros_like(draw.target, requires_grad=True)
     estimate = formulation.mask_estimate(draw, output)
@@ -124,6 +130,21 @@ def test_every_sampler_goes_all_its_ways_between_latents(formulation: Formulatio
                 assert end.isfinite().all()
     assert network.times
     assert all(0 <= t <= 1 for t in network.times)
+
+
+def test_it_goes_one_way_at_least_and_refuses_the_other_in_a_line(
+    formulation: Formulation,
+) -> None:
+    assert (formulation.segments, formulation.synthesizes) == WAYS[formulation.name]
+    assert directions(formulation)
+    network, solver = Network(formulation), Solver(formulation.samplers[0], 1, 1.0, 1e-3)
+    for goes, solve in (
+        (formulation.segments, formulation.to_mask),
+        (formulation.synthesizes, formulation.to_image),
+    ):
+        if not goes:
+            with pytest.raises(UserError, match=f"^{formulation.name} .* does not .*checkpoint$"):
+                solve(network, X_0, solver, generators(formulation))
 
 
 def test_solving_follows_from_its_arguments_sample_by_sample(formulation: Formulation) -> None:

@@ -209,6 +209,15 @@ def test_values_that_contradict_each_other_are_refused(
     complaint(values)
 
 
+@pytest.mark.parametrize("solver", ["ddim", "dopri5", "eulr"])
+def test_a_solver_that_the_formulation_has_not_is_refused_with_those_that_it_has(
+    values: Values, solver: str
+) -> None:
+    values["earth"]["inference"]["solver"] = solver
+    expected = f"semflow is solved by euler, midpoint, heun, and inference.solver is {solver}"
+    assert complaint(values).startswith(f"params.yaml: earth: {expected}")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
