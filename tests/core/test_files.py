@@ -154,10 +154,10 @@ def test_a_folder_is_copied_whole_where_links_are_refused(
 def test_where_a_copy_finds_no_room_the_error_says_so_and_the_old_folder_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(source: Path, target: Path) -> None:
+    def refuse(_source: Path, _target: Path) -> None:
         raise OSError(errno.EXDEV, "another file system")
 
-    def fill(source: Path, target: Path) -> None:
+    def fill(_source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, "full", target)
 
     monkeypatch.setattr(os, "link", refuse)
