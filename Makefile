@@ -1,6 +1,6 @@
 # python3 and make are all that has to be there; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help docs setup demo demo-long study smoke smoke-datasets test test-faults check format deps
+.PHONY: help docs setup demo demo-long study smoke smoke-datasets test test-faults test-faults-long check format deps
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,8 @@ help:
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
 	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
 	@echo "make test       the test suite"
-	@echo "make test-faults  kills stages at random moments, alters shards at random; minutes"
+	@echo "make test-faults  kills stages at random moments, breaks disks, caches and shards; minutes"
+	@echo "make test-faults-long  more of it, and rounds of train, evaluate, segment for two hours"
 	@echo "make check      lint, format, types, of bench and tools too"
 	@echo "make format     rewrite the code to the format that check wants"
 	@echo "make docs       the documentation as a site, site/index.html"
@@ -61,6 +62,10 @@ test: setup
 	pytest
 
 test-faults: setup
+	pytest -m "faults and not faults_long" tests/faults
+
+# How long the rounds take is SEMFLOW_SOAK_SECONDS.
+test-faults-long: setup
 	pytest -m faults tests/faults
 
 check: setup

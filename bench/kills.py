@@ -22,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from semflow.core.files import sha256_of
 from semflow.core.resume import ROOT_VARIABLE
 from semflow.training.checkpoints import SECONDS_VARIABLE
 from stages.entry import Folders
@@ -39,7 +40,10 @@ OUTS = {
     "mask_latents": "mask_latents",
     "train": "pipeline",
     "baseline": "baseline",
+    "evaluate": "metrics",
 }
+PIECELESS = ("evaluate",)
+"""Stages of minutes, which begin anew after a kill."""
 SECONDS_BETWEEN_STATES = "0.5"
 """So that a short training leaves states too; the environment's own value goes before."""
 GLANCE = 0.02
@@ -57,7 +61,7 @@ class Subject:
 
     Args:
         command: Runs a stage.
-        out: The folder that it makes.
+        out: The folder or file that it makes.
         scratch: Its own scratch folder.
     """
 
@@ -81,7 +85,7 @@ class Subject:
 def main() -> int:
     """Prints what every kill led to; 1 if one was not survived."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=OUTS)
+    parser.add_argument("stage", choices=[stage for stage in OUTS if stage not in PIECELESS])
     parser.add_argument("dataset")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -112,7 +116,7 @@ def failures(subject: Subject, kills: int, seed: int) -> int:
     print(f"undisturbed: {seconds:.1f} s, {expected[:16]}", flush=True)
     failed = 0
     for number in range(1, kills + 1):
-        worked, left = kill_once(subject, moments.random(), seconds)
+        worked, left = kill_once(subject, moments.random(), seconds) or (0.0, {})
         made_again = runs_again(subject, left)
         found = digest(subject.out)
         good = found == expected and bool(left) and not made_again
@@ -127,22 +131,26 @@ def failures(subject: Subject, kills: int, seed: int) -> int:
     return failed
 
 
-def kill_once(subject: Subject, share: float, seconds: float) -> tuple[float, Pieces]:
-    """Kills a new run after a share of the time that is left once its first piece is finished.
+def kill_once(
+    subject: Subject, share: float, seconds: float, begun: Callable[[Path], object] | None = None
+) -> tuple[float, Pieces] | None:
+    """Kills a new run after a share of the time that is left once it has begun.
 
     Args:
         subject: The command; its scratch folder is emptied first.
         share: In [0, 1).
         seconds: What an undisturbed run takes.
+        begun: Whether a run has, by its scratch folder; without it, once a piece is finished.
 
     Returns:
-        How long it worked, seconds, and the pieces that it left; none where it always ended first.
+        How long it worked, seconds, and the pieces that it left; None where it always ended first.
     """
+    begun = begun or pieces_in
     for _ in range(ATTEMPTS):
         shutil.rmtree(subject.scratch, ignore_errors=True)
         started = time.monotonic()
         with subject.start() as process:
-            while process.poll() is None and not pieces_in(subject.scratch):
+            while process.poll() is None and not begun(subject.scratch):
                 time.sleep(GLANCE)
             first = time.monotonic() - started
             deadline = time.monotonic() + share * max(seconds - first, 0)
@@ -155,7 +163,7 @@ def kill_once(subject: Subject, share: float, seconds: float) -> tuple[float, Pi
             return worked, pieces_in(subject.scratch)
         # It was quicker than the undisturbed run, which had found the machine cold or busy.
         seconds = min(seconds, worked)
-    return worked, {}
+    return None
 
 
 def runs_again(subject: Subject, left: Pieces) -> bool:
@@ -195,12 +203,14 @@ def pieces_in(scratch: Path) -> Pieces:
     return found
 
 
-def digest(folder: Path) -> str:
-    """One sha256 over the names and bytes of all files of a folder."""
+def digest(out: Path) -> str:
+    """One sha256 over the names and bytes of all files of a folder, or over a file's bytes."""
+    if out.is_file():
+        return sha256_of(out)
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(out.rglob("*")):
         if path.is_file():
-            total.update(path.relative_to(folder).as_posix().encode())
+            total.update(path.relative_to(out).as_posix().encode())
             total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
+from semflow.core.seals import check_seal
 from semflow.networks.sources import WEIGHTS
 from semflow.params.fields import Fraction, Positive, PositiveFloat
 from semflow.params.messages import describe_misfit
@@ -87,8 +88,9 @@ def check_checkpoint(folder: Path) -> CheckpointIndex:
 
     Raises:
         UserError: The index does not fit, or a component lacks its configuration or weights, or
-            names weights elsewhere.
+            names weights elsewhere, or a file is not as it was sealed.
     """
+    check_seal(folder)
     values = read_json(folder / INDEX)
     try:
         index = CheckpointIndex.model_validate(values)

@@ -2,6 +2,7 @@
 
 from semflow.core.files import whole_folder
 from semflow.core.resume import Alone, resumable
+from semflow.core.seals import seal
 from semflow.networks.schema import AutoencoderStage, ScratchAutoencoder
 from semflow.networks.sources import obtain_autoencoder
 from semflow.pretraining.autoencoder import train_autoencoder
@@ -18,6 +19,7 @@ def main(dataset: str, params: AutoencoderStage, folders: Folders) -> None:
             autoencoder = obtain_autoencoder(source)
         with whole_folder(folders.autoencoder) as folder:
             autoencoder.save_pretrained(folder)
+            seal(folder)
 
 
 if __name__ == "__main__":

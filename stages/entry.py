@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import time
@@ -11,13 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from semflow.core.disks import NO_ROOM, refusal_of
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
 from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
 from semflow.params.fields import StageParams
 from semflow.params.rows import is_row, read_item_params, read_row
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Params = TypeVar("Params", bound=StageParams)
 
@@ -118,23 +116,29 @@ def _say_mistakes(stage: Callable[[], None]) -> None:
     """Runs it, its outcome noted for who has started it."""
     try:
         with noted_outcome():
-            _with_room(stage)
+            _on_disk(stage)
     except UserError as error:
         # In one piece: ranks that stop at once share the stream.
         sys.stderr.write(f"error: {error}\n")
         sys.exit(EXIT_CODES[BUSY if isinstance(error, Busy) else MISTAKE])
 
 
-def _with_room(stage: Callable[[], None]) -> None:
+def _on_disk(stage: Callable[[], None]) -> None:
+    """Runs it; a disk that is full or takes nothing is the user's to mend."""
     try:
         stage()
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    except UserError:
+        raise
+    except Exception as error:
+        refused = refusal_of(error)
+        if refused is None:
             raise
-        raise UserError(
-            f"no room is left ({error.strerror}: {error.filename or 'the disk'}); "
-            "free some and run the same command, which goes on from here"
-        ) from error
+        what = f"{refused.strerror}: {refused.filename or 'the disk'}"
+        if refused.errno in NO_ROOM:
+            said = f"no room is left ({what}); free some"
+        else:
+            said = f"a file cannot be read or written ({what}); allow it"
+        raise UserError(f"{said} and run the same command, which goes on from here") from error
 
 
 def _name() -> str:

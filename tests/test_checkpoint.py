@@ -7,10 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from support.tiny import tiny_pipeline
+from support.tiny_data import flip_a_byte
 
 from semflow.checkpoint import INDEX
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
+from semflow.core.seals import seal
 from semflow.networks.sources import WEIGHTS
 from semflow.pipeline import load_pipeline
 
@@ -81,3 +83,10 @@ def test_a_component_without_its_configuration_is_missing_and_not_looked_up(
 def test_an_index_of_weights_beside_a_components_file_is_refused(checkpoint: Path) -> None:
     write_json(checkpoint / "vae" / f"{WEIGHTS}.index.json", {"weight_map": {}})
     assert "names other weights" in refusal(checkpoint)
+
+
+def test_a_sealed_checkpoint_with_a_flipped_bit_is_refused(checkpoint: Path) -> None:
+    seal(checkpoint)
+    load_pipeline(checkpoint)
+    flip_a_byte(checkpoint / "unet" / WEIGHTS)
+    assert f"unet/{WEIGHTS} was altered" in refusal(checkpoint)

@@ -10,6 +10,7 @@ from semflow.baselines.unet import save_segmenter, train_segmenter
 from semflow.core.files import whole_folder, write_json
 from semflow.core.provenance import PROVENANCE
 from semflow.core.resume import resumable
+from semflow.core.seals import seal
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.training.checkpoints import Checkpoints
@@ -52,3 +53,4 @@ def train_baselines(inputs: ModelInputs, params: BaselineStage, out: Path) -> No
                 save_color_classifier(classifier, folder / "color_classifier.safetensors")
                 save_segmenter(segmenter, folder)
                 write_json(folder / PROVENANCE, work.provenance.as_json())
+                seal(folder)

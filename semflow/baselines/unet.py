@@ -21,6 +21,7 @@ from semflow.baselines.scaling import (
 from semflow.baselines.schema import BaselineStage
 from semflow.core.labels import IGNORE_INDEX
 from semflow.core.logs import TrainingLog
+from semflow.core.seals import check_seal
 from semflow.networks.encoding import Autoencoder, encode, to_unit_range
 from semflow.networks.null_prompt import NullPrompt, null_prompt_from
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
@@ -173,6 +174,10 @@ def load_segmenter(folder: Path, scaling_factor: float) -> Segmenter:
     Args:
         folder: holds `unet/`, `null_prompt/` and `scaling.safetensors`.
         scaling_factor: the autoencoder's.
+
+    Raises:
+        UserError: A file is not as it was sealed.
     """
+    check_seal(folder)
     unet, null_prompt = load_unet(folder / "unet"), load_null_prompt(folder / "null_prompt")
     return Segmenter(unet, null_prompt, scaling_factor, load_scaling(folder / SCALING)).eval()

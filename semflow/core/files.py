@@ -116,7 +116,13 @@ def publish_folder(made: Path, out: Path) -> None:
     Files are hard links where the file system allows it, so that nothing is stored twice.
     """
     with whole_folder(out) as folder:
-        shutil.copytree(made, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+        # Not shutil.copytree: it gathers errors to one that does not say which they were.
+        for parent, folders, names in os.walk(made):
+            target = folder / Path(parent).relative_to(made)
+            for name in folders:
+                (target / name).mkdir()
+            for name in names:
+                _link_or_copy(Path(parent, name), target / name)
 
 
 def synchronise(path: Path) -> None:
@@ -152,7 +158,7 @@ def _replace_folder(made: Path, out: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _link_or_copy(source: str, target: str) -> None:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError as error:

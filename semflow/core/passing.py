@@ -45,7 +45,7 @@ def is_passing(error: BaseException) -> bool:
     By type and errno, never by what it says: connections, timeouts, a file server that hangs, a
     store of torch.distributed that is away, an S3 that is overloaded.
     """
-    return any(_passes(one) for one in _chain(error))
+    return any(_passes(one) for one in chain(error))
 
 
 def is_passing_name(name: str, module: str) -> bool:
@@ -58,7 +58,7 @@ def is_passing_name(name: str, module: str) -> bool:
     return _TYPES.get(name) == module.partition(".")[0]
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """The error and all that led to it, hidden or not."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from filelock import Timeout
 
@@ -273,17 +273,19 @@ def _note_path(folder: Path, name: str) -> Path:
 # States: `<step>.pt` with `<step>.pt.json`, its length and checksum, written after it.
 
 
-def save_state(folder: Path, step: int, write: Callable[[Path], None]) -> None:
+def save_state(folder: Path, step: int, write: Callable[[BinaryIO], object]) -> None:
     """Saves the state after a step, then deletes what it makes superfluous, never itself.
 
     Args:
         folder: The run's.
         step: Number of steps done.
-        write: Writes the state to a path.
+        write: Writes the state into a file. It gets no path: torch's own writer, given one, keeps
+            to itself why a disk has refused.
     """
     path = folder / f"{step:08d}.pt"
     with whole_file(path) as partial:
-        write(partial)
+        with partial.open("wb") as file:
+            write(file)
         note = {"bytes": partial.stat().st_size, "sha256": sha256_of(partial)}
     write_json(_state_note(path), note)
     earlier = sorted(other for other in folder.glob("*.pt") if other.name < path.name)

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, sha256_of
+from semflow.core.seals import check_seal
 from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
 from semflow.networks.null_prompt import NullPrompt, clip_null_prompt
@@ -22,8 +23,9 @@ def load_autoencoder(folder: Path) -> Autoencoder:
     """Reads an autoencoder of either kind, in evaluation mode and without gradients.
 
     Raises:
-        UserError: the folder holds no autoencoder of a known class.
+        UserError: the folder holds no autoencoder of a known class, or not as it was sealed.
     """
+    check_seal(folder)
     name = read_json(folder / "config.json").get("_class_name")
     classes = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
     if name not in classes:
@@ -33,7 +35,12 @@ def load_autoencoder(folder: Path) -> Autoencoder:
 
 
 def load_unet(folder: Path) -> UNet2DConditionModel:
-    """Reads a U-Net from a local folder."""
+    """Reads a U-Net from a local folder.
+
+    Raises:
+        UserError: a file is not as it was sealed.
+    """
+    check_seal(folder)
     unet: UNet2DConditionModel = UNet2DConditionModel.from_pretrained(folder, use_safetensors=True)
     return unet
 
@@ -78,8 +85,9 @@ def load_null_prompt(folder: Path) -> NullPrompt:
     """Reads a null prompt from a local folder.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or not as it was sealed.
     """
+    check_seal(folder)
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder / WEIGHTS} is missing; a backbone comes with its null prompt")
     null_prompt: NullPrompt = NullPrompt.from_pretrained(folder, use_safetensors=True)

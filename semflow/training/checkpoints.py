@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Checkpoints:
         values = state.to_dict()
         if accelerator.is_main_process:
             self._folder.mkdir(parents=True, exist_ok=True)
-            save_state(self._folder, state.step, lambda path: torch.save(values, path))
+            save_state(self._folder, state.step, partial(torch.save, values))
         self._saved_at = time.monotonic()
 
     def restore(self, state: TrainingState) -> None:

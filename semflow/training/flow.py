@@ -12,6 +12,7 @@ from semflow.core.files import whole_folder, write_json
 from semflow.core.logs import TrainingLog, log_folder
 from semflow.core.provenance import PROVENANCE
 from semflow.core.resume import resumable
+from semflow.core.seals import seal
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
 from semflow.networks.anchors import unit_range_anchors
@@ -77,6 +78,7 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
             with whole_folder(out) as folder:
                 pipeline.save_pretrained(folder)
                 write_json(folder / PROVENANCE, work.provenance.as_json())
+                seal(folder)
 
 
 def open_samples(inputs: FlowInputs, params: TrainStage) -> tuple[Palette, Noise, TrainingSamples]:

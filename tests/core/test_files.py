@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -148,6 +149,25 @@ def test_a_folder_is_copied_whole_where_links_are_refused(
     publish_folder(made, out)
     assert content(out) == content(made) == {"deep/file": b"new"}
     assert not (out / "deep/file").samefile(made / "deep/file")
+
+
+def test_where_a_copy_finds_no_room_the_error_says_so_and_the_old_folder_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_source: Path, _target: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    def fill(_source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "full", target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    made, out = folder_with(tmp_path / "made", "new"), folder_with(tmp_path / "out", "old")
+    with pytest.raises(OSError, match="full") as caught:
+        publish_folder(made, out)
+    assert caught.value.errno == errno.ENOSPC
+    assert content(out) == {"deep/file": b"old"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "out"]
 
 
 def test_a_folder_on_another_file_system_is_published_whole(tmp_path: Path) -> None:

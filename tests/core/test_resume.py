@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_a_part_whose_writer_fails_leaves_nothing_at_all(scratch: Path) -> None:
 
 
 def save(folder: Path, step: int) -> None:
-    save_state(folder, step, lambda path: path.write_text(f"state {step}", "ascii") and None)
+    save_state(folder, step, lambda file: file.write(f"state {step}".encode()))
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -245,8 +246,8 @@ def test_of_a_damaged_newest_state_the_older_sound_one_takes_the_place(
 def test_a_state_whose_writer_fails_leaves_the_older_ones(tmp_path: Path) -> None:
     save(tmp_path, 5)
 
-    def fail(path: Path) -> None:
-        path.write_text("half")
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError("No space left on device")
 
     with pytest.raises(OSError, match="No space"):

@@ -116,6 +116,18 @@ def test_a_full_disk_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[s
     assert said.count("\n") == 1
 
 
+def test_a_read_only_disk_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def write(_dataset: str, _params: StageParams, _folders: Folders) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "data/shards")
+
+    with pytest.raises(SystemExit) as stop:
+        run(write, StageParams)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: a file cannot be read or written (Read-only file system: data/")
+    assert said.count("\n") == 1
+
+
 def test_another_error_of_the_file_system_keeps_its_kind_for_the_flow() -> None:
     def fail(_dataset: str, _params: StageParams, _folders: Folders) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
