@@ -39,6 +39,7 @@ def import_unet(
     from semflow.core.errors import UserError
     from semflow.core.files import whole_folder, write_json
     from semflow.core.provenance import PROVENANCE, provenance_of
+    from semflow.core.seals import seal
     from semflow.networks.released import weights_file
     from semflow.schema import read_params
 
@@ -50,6 +51,7 @@ def import_unet(
     with whole_folder(out) as folder:
         pipeline.save_pretrained(folder)
         write_json(folder / PROVENANCE, made_by.as_json())
+        seal(folder)
     print(f"{out}: {sum(one.numel() for one in pipeline.unet.parameters()):,} weights")
 
 
