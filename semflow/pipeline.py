@@ -22,7 +22,7 @@ from semflow.core.seeds import draws_at
 from semflow.flow.solvers import DOPRI5, Solver
 from semflow.formulations.protocol import PathFormulation
 from semflow.formulations.registry import FORMULATIONS
-from semflow.networks.anchors import anchor_distances, unit_range_anchors
+from semflow.networks.anchors import anchor_distances, nearest_anchor, unit_range_anchors
 from semflow.networks.encoding import (
     Autoencoder,
     decode,
@@ -163,7 +163,8 @@ class SemFlowPipeline(DiffusionPipeline):
         pixels = torch.from_numpy(np.stack([np.array(image.convert("RGB")) for image in batch]))
         x_0 = self.encode_image(pixels.to(self.device))
         x_1 = self.to_mask(x_0, num_steps, solver, self.generators(range(len(batch)), seed))
-        return list(self.class_scores(x_1).argmax(dim=1).to(torch.uint8).cpu().numpy())
+        anchors = unit_range_anchors(self.palette.anchors).to(x_1.device)
+        return list(nearest_anchor(decode(self.vae, x_1), anchors).cpu().numpy())
 
     @torch.no_grad()
     def synthesize(

@@ -23,7 +23,8 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
 
     This is the squared form that FID reports (Heusel et al., "GANs Trained by a Two Time-Scale
     Update Rule Converge to a Local Nash Equilibrium", 2017). It is biased upwards on small sets:
-    state both counts, and the distance between two real sets of those sizes, beside it.
+    state both counts, and the distance between two real sets of those sizes, beside it. Memory is
+    flat in N and M beyond the inputs.
 
     Not torchmetrics' FrechetInceptionDistance, which takes square roots of the eigenvalues of
     Cx Cy. Of fewer images than dimensions most of these are rounding noise around zero, whose
@@ -38,7 +39,7 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
         ValueError: On other shapes, dtypes, nan or infinite values.
     """
     _check_sets(x, y)
-    mean_x, mean_y = (features.detach().double().mean(dim=0) for features in (x, y))
+    mean_x, mean_y = mean_of(x), mean_of(y)
     root_x, root_y = covariance_root(x, mean_x), covariance_root(y, mean_y)
     # With C = R^T R the eigenvalues of Cx Cy are the squared singular values of Rx Ry^T. Taking
     # those directly keeps the digits that a square root of near-zero eigenvalues would lose.
@@ -69,6 +70,13 @@ def kernel_distance(x: Tensor, y: Tensor) -> float:
     within_x = (kernel_sum(x, x) - self_kernel_sum(x)) / (n * (n - 1))
     within_y = (kernel_sum(y, y) - self_kernel_sum(y)) / (m * (m - 1))
     return within_x + within_y - 2 * kernel_sum(x, y) / (n * m)
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """(D,) float64, the mean of features (N, D), in memory that is flat in N."""
+    blocks = torch.split(features.detach(), _TRIANGLE_ROWS)
+    total = torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0)
+    return total / len(features)
 
 
 def covariance_root(features: Tensor, mean: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from semflow.peers.samples import PeerSample, with_image
 from semflow.peers.schema import AdversarialParams
 from semflow.training import loop
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.finiteness import Finiteness
+from semflow.training.loading import steps_to_come
 from semflow.training.loop import Progress
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import OptimiserParams, TrainParams
@@ -47,6 +49,11 @@ class DuelState(TrainingState):
         assert self.opponent is not None
         super().load_dict(values)
         self.opponent.load_dict(values["opponent"])
+
+    def weights(self) -> list[Tensor]:
+        """Those of both networks, and their averages."""
+        assert self.opponent is not None
+        return super().weights() + self.opponent.weights()
 
 
 def optimise_in_turn(
@@ -85,18 +92,19 @@ def optimise_in_turn(
     if state.step:
         print(f"{progress.name}: resumed at step {state.step}", file=sys.stderr, flush=True)
     progress.log.start(state.step)
-    bar = loop.progress_bar(state, settings, accelerator, progress)
-    with noted_termination() as termination, bar:
-        for parts in loop.steps_to_come(samples, settings, accelerator, state.step):
-            values = _take_turns(adversary, parts, state, samples, accelerator, settings)
+    finiteness = Finiteness(samples, accelerator, settings.learning_rate, progress.name)
+    with (
+        noted_termination() as termination,
+        loop.progress_bar(state, settings, accelerator, progress) as bar,
+        steps_to_come(samples, settings, accelerator, state.step) as steps,
+    ):
+        for parts in steps:
+            values = _take_turns(adversary, parts, state, accelerator, settings, finiteness)
             bar.update(settings.batch_size)
-            if loop.is_due(state.step, settings.log_every, settings.steps):
-                loop.log_values(values, state, accelerator, progress.log, bar)
-            if state.step == settings.steps:
-                loop.check_finite_weights(state, settings, accelerator, progress.name)
-            if loop.is_due(state.step, settings.sample_every, settings.steps):
-                loop.watch_average(state, progress.watch)
-            loop.save_or_stop(state, settings.steps, accelerator, checkpoints, termination)
+            loop.report(values, state, settings, accelerator, progress, finiteness, bar)
+            loop.save_or_stop(
+                state, settings.steps, accelerator, checkpoints, termination, finiteness
+            )
     return state.averaged()
 
 
@@ -125,9 +133,9 @@ def _take_turns(
     adversary: Adversary,
     parts: list[TrainingSample],
     state: DuelState,
-    samples: TrainingSamples,
     accelerator: Accelerator,
     settings: TrainParams,
+    finiteness: Finiteness,
 ) -> dict[str, Tensor]:
     """One update of each network; the values of both by name."""
     opponent = state.opponent
@@ -148,7 +156,7 @@ def _take_turns(
             return losses(with_image(batch))
 
         with held(other):
-            found = loop.learn(loss_of, parts, own, samples, accelerator, name)
+            found = loop.learn(loss_of, parts, own, accelerator, finiteness, name)
         loop.update(own, accelerator, settings.max_grad_norm)
         values[name] = found
     return {**values["generator"], "discriminator": values["discriminator"]["loss"]}

@@ -6,6 +6,7 @@ import mmap
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,10 @@ class ShardFolder:
             extension: np.concatenate([shard.members[extension] for shard in shards], axis=1)
             for extension in (shards[0].members if shards else ())
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without open tars: a process that gets a copy opens its own."""
+        return {**self.__dict__, "_maps": OrderedDict()}
 
     def __len__(self) -> int:
         return len(self._keys)

@@ -32,7 +32,7 @@ from semflow.training.environment import new_accelerator, training_hardware
 from semflow.training.grid import SampleGrid
 from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_split
 from semflow.training.loop import LossOf, Progress, optimise
-from semflow.training.loss import Task, end_points, flow_losses
+from semflow.training.loss import Autocast, Task, end_points, flow_losses
 from semflow.training.samples import Extras, TrainingSample, TrainingSamples, first_batches
 from semflow.training.speed import SpeedSettings
 from semflow.training.stage import TrainStage
@@ -66,7 +66,7 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
     ) as work:
         weights = optimise(
             trained.field,
-            loss_of(trained, params.flow),
+            loss_of(trained, params.flow, accelerator.autocast),
             samples,
             params.train,
             accelerator,
@@ -113,8 +113,14 @@ def extras_of(params: TrainStage) -> Extras:
     )
 
 
-def loss_of(pipeline: SemFlowPipeline, params: FlowParams) -> LossOf:
-    """The loss of a batch for the network of a checkpoint, which lies on its device."""
+def loss_of(pipeline: SemFlowPipeline, params: FlowParams, autocast: Autocast) -> LossOf:
+    """The loss of a batch for the network of a checkpoint, which lies on its device.
+
+    Args:
+        pipeline: The checkpoint.
+        params: Weights and draws.
+        autocast: Of its autoencoder; the network has its own.
+    """
     task = Task(
         pipeline.formulation,
         pipeline.vae,
@@ -122,6 +128,7 @@ def loss_of(pipeline: SemFlowPipeline, params: FlowParams) -> LossOf:
         pipeline.ends,
         unit_range_anchors(pipeline.palette.anchors).to(pipeline.device),
         pipeline.noise,
+        autocast,
     )
 
     def losses_of(network: nn.Module, batch: TrainingSample) -> dict[str, Tensor]:

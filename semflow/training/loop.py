@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from semflow.core.errors import UserError
 from semflow.training.checkpoints import Checkpoints
-from semflow.training.environment import micro_batch
+from semflow.training.finiteness import LOSSES_EVERY, Finiteness
 from semflow.training.fsdp import forget_gathered, own_parts
+from semflow.training.loading import steps_to_come
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
 from semflow.training.state import TrainingState, new_state
@@ -91,8 +88,8 @@ def optimise(
     Raises:
         SystemExit: after a SIGTERM, once the state is saved.
         UserError: the loss is not finite, with step, learning rate and keys; the weights are not
-            finite after the last step; or the batch cannot be shared by the processes and their
-            micro-batches.
+            finite where they would be saved; or the batch cannot be shared by the processes and
+            their micro-batches.
     """
     state = new_state(model, params, accelerator)
     checkpoints.restore(state)
@@ -101,21 +98,18 @@ def optimise(
         accelerator.print(said, file=sys.stderr, flush=True)
     if accelerator.is_main_process:
         progress.log.start(state.step)
+    finiteness = Finiteness(samples, accelerator, params.learning_rate, progress.name)
     with (
         noted_termination() as termination,
         progress_bar(state, params, accelerator, progress) as bar,
+        steps_to_come(samples, params, accelerator, state.step) as steps,
     ):
-        for parts in steps_to_come(samples, params, accelerator, state.step):
-            values = learn(loss_of, parts, state, samples, accelerator, progress.name)
+        for parts in steps:
+            values = learn(loss_of, parts, state, accelerator, finiteness, progress.name)
             update(state, accelerator, params.max_grad_norm)
             bar.update(params.batch_size)
-            if is_due(state.step, params.log_every, params.steps):
-                log_values(values, state, accelerator, progress.log, bar)
-            if state.step == params.steps:
-                check_finite_weights(state, params, accelerator, progress.name)
-            if is_due(state.step, params.sample_every, params.steps):
-                watch_average(state, progress.watch)
-            save_or_stop(state, params.steps, accelerator, checkpoints, termination)
+            report(values, state, params, accelerator, progress, finiteness, bar)
+            save_or_stop(state, params.steps, accelerator, checkpoints, termination, finiteness)
     return state.averaged()
 
 
@@ -123,8 +117,8 @@ def learn(
     loss_of: LossOf,
     parts: list[TrainingSample],
     state: TrainingState,
-    samples: TrainingSamples,
     accelerator: Accelerator,
+    finiteness: Finiteness,
     name: str,
 ) -> dict[str, Tensor]:
     """Leaves the gradients of one step in the model; returns the mean of its parts' values."""
@@ -134,10 +128,35 @@ def learn(
         # Processes exchange gradients once a step, not once a part.
         with nullcontext() if last else accelerator.no_sync(state.network):
             values = loss_of(state.network, part)
-            _check_finite(values["loss"], state, samples, part, name)
+            finiteness.note(values["loss"], part["index"], state, name)
             accelerator.backward(values["loss"] / len(parts))
         found.append({key: value.detach() for key, value in values.items()})
     return {key: torch.stack([values[key] for values in found]).mean() for key in found[0]}
+
+
+def report(
+    values: dict[str, Tensor],
+    state: TrainingState,
+    params: TrainParams,
+    accelerator: Accelerator,
+    progress: Progress,
+    finiteness: Finiteness,
+    bar: tqdm[Any],
+) -> None:
+    """After a step: logs its values and watches the average where either is due.
+
+    Raises:
+        UserError: A loss since the last look, or a weight that would be shown, is not finite.
+    """
+    logs = is_due(state.step, params.log_every, params.steps)
+    watches = is_due(state.step, params.sample_every, params.steps)
+    if logs or watches or state.step % LOSSES_EVERY == 0:
+        finiteness.check_losses()
+    if logs:
+        log_values(values, state, accelerator, progress.log, bar)
+    if watches:
+        finiteness.check_weights(state)
+        watch_average(state, progress.watch)
 
 
 def log_values(
@@ -161,15 +180,19 @@ def save_or_stop(
     accelerator: Accelerator,
     checkpoints: Checkpoints,
     termination: Termination,
+    finiteness: Finiteness,
 ) -> None:
-    """Leaves a state where one is due or asked for.
+    """Leaves a state where one is due or asked for, of finite weights only.
 
     Raises:
         SystemExit: After a SIGTERM, once the state is saved.
+        UserError: A loss since the last look, or a weight, is not finite; nothing is saved.
     """
     stopping, due = any_process(accelerator, termination.requested, checkpoints.due)
     # The last state too: what is killed before its output is safe ends again without training.
     if stopping or due or state.step == steps:
+        finiteness.check_losses()
+        finiteness.check_weights(state)
         checkpoints.save(state, accelerator)
     if stopping:
         message = f"stopped at step {state.step}; the same command goes on from there"
@@ -204,64 +227,6 @@ def progress_bar(
 def is_due(step: int, every: int, steps: int) -> bool:
     """Whether a step is one of every so many, or the last."""
     return step % every == 0 or step == steps
-
-
-def steps_to_come(
-    samples: TrainingSamples, params: TrainParams, accelerator: Accelerator, steps_done: int
-) -> Iterator[list[TrainingSample]]:
-    """This process's share of each step to come, in parts of equal size."""
-    share = params.batch_size // accelerator.num_processes
-    part = micro_batch(params.batch_size, accelerator.num_processes)
-    first = steps_done * params.batch_size + accelerator.process_index * share
-    starts = range(first, params.steps * params.batch_size, params.batch_size)
-    loader: DataLoader[Any] = DataLoader(samples, batch_sampler=_Parts(starts, share, part))
-    parts = (
-        TrainingSample(**{k: v.to(accelerator.device) for k, v in batch.items()})  # type: ignore[typeddict-item]
-        for batch in loader
-    )
-    for _ in starts:
-        yield list(islice(parts, share // part))
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Positions of all parts of all steps, made when they are asked for."""
-
-    starts: range
-    share: int
-    part: int
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for start in self.starts:
-            for begin in range(start, start + self.share, self.part):
-                yield list(range(begin, begin + self.part))
-
-
-def _check_finite(
-    loss: Tensor, state: TrainingState, samples: TrainingSamples, batch: TrainingSample, name: str
-) -> None:
-    if math.isfinite(float(loss.detach())):
-        return
-    keys = [samples.key(int(index)) for index in batch["index"]]
-    shown = ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
-    raise UserError(
-        f"the loss is {float(loss.detach())} at step {state.step + 1}, "
-        f"learning rate {state.learning_rate:g}; lower {name}.learning_rate, "
-        f"or look at the batch: {shown}"
-    )
-
-
-def check_finite_weights(
-    state: TrainingState, params: TrainParams, accelerator: Accelerator, name: str
-) -> None:
-    """The last update has no later loss that would show what it did to the weights."""
-    finite = all(bool(part.isfinite().all()) for part in state.average.shadow_params)
-    (diverged,) = any_process(accelerator, not finite)
-    if diverged:
-        raise UserError(
-            f"the weights are not finite after step {state.step}, learning rate "
-            f"{params.learning_rate:g}; lower {name}.learning_rate"
-        )
 
 
 def watch_average(state: TrainingState, watch: Watch) -> None:

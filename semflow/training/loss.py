@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,9 @@ from semflow.networks.ends import Ends
 from semflow.networks.statistics import LatentStatistics
 from semflow.pseudo_masks.noise import Noise, perturb
 from semflow.training.samples import TrainingSample
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+"""Makes the context that a frozen autoencoder runs in: the trained network's own precision."""
 
 
 class Losses(NamedTuple):
@@ -39,6 +44,7 @@ class Task:
         ends: How both ends are brought to one scale, if they are.
         anchors: (K, 3) in [-1, 1].
         noise: Perturbs pseudo-masks.
+        autocast: Of the autoencoder; what it returns is float32 again.
     """
 
     formulation: Formulation
@@ -47,6 +53,7 @@ class Task:
     ends: Ends | None
     anchors: Tensor
     noise: Noise
+    autocast: Autocast = nullcontext
 
 
 def flow_losses(
@@ -60,7 +67,7 @@ def flow_losses(
         batch: On the network's device.
         params: Weights and draws.
     """
-    x_0, x_1 = end_points(task.autoencoder, batch, params.posterior, task.noise)
+    x_0, x_1 = end_points(task.autoencoder, batch, params.posterior, task.noise, task.autocast)
     if task.ends is not None:
         x_0, x_1 = task.ends.image_in(x_0), task.ends.mask_in(x_1)
     draw = task.formulation.draw(network, x_0, x_1, randoms_of(batch), params)
@@ -138,13 +145,18 @@ def _anchor_terms(
 def _estimate_losses(task: Task, estimate: Tensor, label: Tensor, params: FlowParams) -> Tensor:
     """(N,), the cross-entropy of estimated mask latents (N, C, h, w)."""
     latents = estimate if task.ends is None else task.ends.mask_out(estimate)
-    pseudo_mask = decode(task.autoencoder, latents)
-    return anchor_cross_entropy(pseudo_mask, label, task.anchors, params.anchor_temperature)
+    with task.autocast():
+        pseudo_mask = decode(task.autoencoder, latents)
+    return anchor_cross_entropy(pseudo_mask.float(), label, task.anchors, params.anchor_temperature)
 
 
 @torch.no_grad()
 def end_points(
-    autoencoder: Autoencoder, batch: TrainingSample, posterior: str, mask_noise: Noise
+    autoencoder: Autoencoder,
+    batch: TrainingSample,
+    posterior: str,
+    mask_noise: Noise,
+    autocast: Autocast = nullcontext,
 ) -> tuple[Tensor, Tensor]:
     """The two ends of each sample's path.
 
@@ -153,9 +165,10 @@ def end_points(
         batch: on the autoencoder's device.
         posterior: "sample" draws x_0 from its posterior, "mode" takes the mean.
         mask_noise: Perturbs pseudo-masks, and their latents where it has a part for these.
+        autocast: Of the autoencoder.
 
     Returns:
-        x_0 and x_1, (N, C, h, w) each.
+        x_0 and x_1, (N, C, h, w) float32 each.
     """
     noise = batch["moments_noise"] if posterior == "sample" else None
     x_0 = latents_from_moments(batch["moments"], noise, autoencoder.config.scaling_factor)
@@ -163,7 +176,9 @@ def end_points(
         x_1 = batch["x_1"]
     else:
         mask = perturb(batch["pseudo_mask"], batch["mask_noise"], mask_noise.amplitude)
-        x_1 = encode(autoencoder, mask)
+        with autocast():
+            x_1 = encode(autoencoder, mask)
+        x_1 = x_1.float()
     if "latent_noise" in batch:
         x_1 = x_1 + mask_noise.latents * batch["latent_noise"]
     return x_0, x_1

@@ -18,6 +18,9 @@ from semflow.core.errors import UserError
 
 CHECKPOINTING = "SEMFLOW_GRADIENT_CHECKPOINTING"
 TF32 = "SEMFLOW_TF32"
+WORKERS = "SEMFLOW_LOADER_WORKERS"
+GPU_WORKERS = 4
+"""For each process that trains on one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,27 @@ class SpeedSettings:
     def recorded(self) -> dict[str, int]:
         """What a trained model's provenance says of them: those that are on."""
         return {name: 1 for name, is_on in asdict(self).items() if is_on}
+
+
+def loader_workers(device: torch.device) -> int:
+    """Processes beside this one that read its samples and draw their noise.
+
+    SEMFLOW_LOADER_WORKERS where it is set; what is trained has the same bytes for any number. By
+    default none where the network itself runs on the processor, whose cores it keeps busy: a worker
+    would take from it what it gives. A GPU waits for every sample that is not ready, and gets
+    GPU_WORKERS.
+
+    Args:
+        device: Where the network runs.
+
+    Raises:
+        UserError: The variable holds no number of processes.
+    """
+    default = GPU_WORKERS if device.type == "cuda" else 0
+    wanted = os.environ.get(WORKERS) or str(default)
+    if not wanted.isdecimal():
+        raise UserError(f"{WORKERS} is {wanted!r}; give a number of processes, 0 for none")
+    return int(wanted)
 
 
 def _is_on(variable: str) -> bool:

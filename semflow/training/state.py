@@ -83,6 +83,10 @@ class TrainingState:
             self.scaler.load_state_dict(values["scaler"])
         self.step = values["step"]
 
+    def weights(self) -> list[Tensor]:
+        """This process's part of all weights and of their average, as they lie in memory."""
+        return [*own_parts(self.model.parameters()), *self.average.shadow_params]
+
     def averaged(self) -> dict[str, Tensor]:
         """Leaves the average in the model; returns its weights, whole on the main process.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,15 @@ def test_of_many_tars_few_are_open_whatever_the_order_of_reading(
         assert folder.read(int(position), "txt") == names[position].encode()
     # Other threads open files, too; a descriptor a tar would be 60.
     assert len(list(open_files.iterdir())) - before < 30
+
+
+def test_a_copy_for_another_process_has_no_open_tar_and_reads_the_same(
+    dataset: TinyDataset,
+) -> None:
+    folder = ShardFolder(read_manifest(dataset.shards / "train"))
+    content = folder.read(1, "label.png")
+    copied = pickle.loads(pickle.dumps(folder))
+    assert copied.read(1, "label.png") == content
 
 
 def test_a_sample_without_a_member_that_others_have_is_refused(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+import pytest
 from support.train_alone import run_here, start
 
 from semflow.core.files import read_json, sha256_of
 from semflow.core.provenance import PROVENANCE
+from semflow.training.speed import WORKERS
 from stages.entry import Folders
 
 
@@ -37,24 +41,44 @@ def checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_killed_or_ended_training_goes_on_and_gives_the_same_bytes(ready: Folders) -> None:
+def left_of(group: int) -> list[psutil.Process]:
+    """The processes of a group."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_or_ended_training_goes_on_and_gives_the_same_bytes(
+    ready: Folders, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setenv(WORKERS, str(workers))
     run_here("undisturbed")
     expected = checksums(ready.pipeline)
     made_of = read_json(ready.pipeline / PROVENANCE)
 
     killed = start("disturbed", 0)
     wait_for_state_after(0, "disturbed", killed)
-    os.killpg(killed.pid, signal.SIGKILL)
+    assert len(left_of(killed.pid)) == 1 + workers
+    # The training alone: nobody ends its workers for it.
+    killed.kill()
     assert killed.wait() == -signal.SIGKILL
+    psutil.wait_procs(left_of(killed.pid), timeout=2)
+    assert not left_of(killed.pid)
 
     # Before its first step a SIGTERM just ends it, with nothing to save; so wait for a new state.
     ended = start("disturbed", 0.05)
     step = wait_for_state_after(newest_step("disturbed"), "disturbed", ended)
-    ended.send_signal(signal.SIGTERM)
+    # As a scheduler does: to every process of the step.
+    os.killpg(ended.pid, signal.SIGTERM)
     asked = time.monotonic()
     _, log = ended.communicate(timeout=10)
     assert time.monotonic() - asked < 10
     assert ended.returncode == 143, log
+    assert not left_of(ended.pid)
     assert int(re.search(r"train: resumed at step (\d+)", log).group(1)) > 0  # type: ignore[union-attr]
     assert "the same command goes on from there" in log
 

@@ -16,7 +16,8 @@ from semflow.core.errors import UserError
 from semflow.schema import DatasetParams
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.environment import MICRO_BATCH, micro_batch
-from semflow.training.loop import Progress, optimise, steps_to_come, watch_nothing
+from semflow.training.loading import steps_to_come
+from semflow.training.loop import Progress, optimise, watch_nothing
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
 
@@ -157,7 +158,8 @@ def test_ranks_take_what_one_process_takes_in_the_same_order(
     shares = []
     for rank in range(ranks):
         process = SimpleNamespace(num_processes=ranks, process_index=rank, device="cpu")
-        shares.append(list(steps_to_come(samples, settings, cast(Accelerator, process), 0)))
+        with steps_to_come(samples, settings, cast(Accelerator, process), 0) as steps:
+            shares.append(list(steps))
     taken = [
         samples.key(int(index))
         for step in zip(*shares, strict=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from semflow.formulations.protocol import Draw
 from semflow.formulations.schema import FlowParams, OwnStatesParams, PreconditioningParams
 from semflow.formulations.semflow import SemFlow, roll_out
+from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import decode
 from semflow.networks.ends import Ends
 from semflow.networks.statistics import latent_statistics
@@ -114,6 +115,36 @@ def part_of(batch: TrainingSample, rows: slice | Tensor) -> TrainingSample:
 def drawn(batch: TrainingSample, network: nn.Module, params: FlowParams) -> Draw:
     x_0, x_1 = end_points(AUTOENCODER, batch, "mode", TASK.noise)
     return SemFlow().draw(network, x_0, x_1, randoms_of(batch), params)
+
+
+def test_a_frozen_autoencoder_runs_in_the_networks_precision_and_answers_in_float32(
+    batch: TrainingSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.dtype] = []
+    for name in ("encode", "decode"):
+        whole = getattr(PatchAutoencoder, name)
+
+        def noting(self: PatchAutoencoder, x: Tensor, whole: Any = whole) -> Any:
+            answer = whole(self, x)
+            seen.append(F.conv2d(x, torch.ones(1, x.shape[1], 1, 1)).dtype)
+            return answer
+
+        monkeypatch.setattr(PatchAutoencoder, name, noting)
+    online = {name: value for name, value in tensors_of(batch).items() if name != "x_1"}
+    shape = (N, 3, SIZE, SIZE)
+    online |= {"pseudo_mask": torch.zeros(shape) + 0.3, "mask_noise": torch.ones(shape)}
+    masks = cast(TrainingSample, online)
+    plain, params = flow_losses(Field(), TASK, masks, flow()), flow()
+    assert seen == [torch.float32, torch.float32]
+    half = replace(TASK, autocast=lambda: torch.autocast("cpu", torch.bfloat16))
+    rounded = flow_losses(Field(), half, masks, params)
+    assert seen[2:] == [torch.bfloat16, torch.bfloat16]
+    assert {value.dtype for value in rounded} == {torch.float32}
+    # bfloat16 keeps 8 bits of a number.
+    for one, other in zip(plain, rounded, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=1e-3)
+    x_1 = end_points(AUTOENCODER, masks, "mode", TASK.noise, half.autocast)[1]
+    assert x_1.dtype == torch.float32
 
 
 def cross_entropies(batch: TrainingSample, estimate: Tensor) -> Tensor:

@@ -11,12 +11,19 @@ from torch import Tensor
 
 from semflow.core.errors import UserError
 from semflow.training.environment import training_hardware
-from semflow.training.speed import CHECKPOINTING, TF32, SpeedSettings
+from semflow.training.speed import (
+    CHECKPOINTING,
+    GPU_WORKERS,
+    TF32,
+    WORKERS,
+    SpeedSettings,
+    loader_workers,
+)
 
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for variable in (CHECKPOINTING, TF32):
+    for variable in (CHECKPOINTING, TF32, WORKERS):
         monkeypatch.delenv(variable, raising=False)
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     yield
@@ -93,3 +100,20 @@ def test_another_value_than_1_or_0_is_one_line(
     monkeypatch.setenv(variable, "yes")
     with pytest.raises(UserError, match=f"{variable} is 'yes'; give 1"):
         SpeedSettings.from_environment()
+
+
+def test_a_gpu_gets_workers_and_a_processor_that_computes_gets_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert (loader_workers(cpu), loader_workers(gpu)) == (0, GPU_WORKERS)
+    assert "loader_workers" not in training_hardware(Accelerator(cpu=True), 4)
+    monkeypatch.setenv(WORKERS, "3")
+    assert loader_workers(cpu) == loader_workers(gpu) == 3
+    assert training_hardware(Accelerator(cpu=True), 4)["loader_workers"] == 3
+    monkeypatch.setenv(WORKERS, "0")
+    assert loader_workers(gpu) == 0
+    for wrong in ("-1", "all"):
+        monkeypatch.setenv(WORKERS, wrong)
+        with pytest.raises(UserError, match=f"{WORKERS} is '{wrong}'; give a number of processes"):
+            loader_workers(cpu)
