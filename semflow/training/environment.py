@@ -11,7 +11,7 @@ from semflow.core.errors import UserError
 from semflow.core.provenance import processor
 from semflow.training.fsdp import shard_where_asked
 from semflow.training.schema import OptimiserParams
-from semflow.training.speed import SpeedSettings, loader_workers
+from semflow.training.speed import SpeedSettings
 
 MICRO_BATCH = "SEMFLOW_MICRO_BATCH"
 
@@ -36,7 +36,6 @@ def training_hardware(accelerator: Accelerator, batch_size: int) -> dict[str, st
         accelerator: Of the run.
         batch_size: Samples of a step over all processes.
     """
-    workers = loader_workers(accelerator.device)
     return {
         "processor": processor(),
         "device": _device_name(accelerator),
@@ -46,7 +45,6 @@ def training_hardware(accelerator: Accelerator, batch_size: int) -> dict[str, st
         "micro_batch": micro_batch(batch_size, accelerator.num_processes),
         "mixed_precision": accelerator.mixed_precision,
         **SpeedSettings.from_environment().recorded(),
-        **({"loader_workers": workers} if workers else {}),
     }
 
 

@@ -107,10 +107,11 @@ def test_a_gpu_gets_workers_and_a_processor_that_computes_gets_none(
 ) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
     assert (loader_workers(cpu), loader_workers(gpu)) == (0, GPU_WORKERS)
-    assert "loader_workers" not in training_hardware(Accelerator(cpu=True), 4)
+    alone = training_hardware(Accelerator(cpu=True), 4)
     monkeypatch.setenv(WORKERS, "3")
     assert loader_workers(cpu) == loader_workers(gpu) == 3
-    assert training_hardware(Accelerator(cpu=True), 4)["loader_workers"] == 3
+    # The same bytes: a training may go on with another number.
+    assert training_hardware(Accelerator(cpu=True), 4) == alone
     monkeypatch.setenv(WORKERS, "0")
     assert loader_workers(gpu) == 0
     for wrong in ("-1", "all"):
