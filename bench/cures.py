@@ -104,7 +104,7 @@ def rows(results: Mapping[str, Any]) -> Iterator[str]:
     """One line of the table for each trial."""
     for name, result in results.items():
         metrics = Metrics.model_validate(result["metrics"])
-        segmented = metrics.segmentation.by_steps
+        segmented = metrics.two_way_segmentation().by_steps
         made = metrics.two_way_synthesis().by_steps
         mious = " / ".join(f"{segmented[number].miou:.3f}" for number in SEGMENTATION_STEPS)
         distances = " / ".join(f"{made[number].fd_mobilenetv2:.0f}" for number in SYNTHESIS_STEPS)

@@ -101,7 +101,7 @@ def row(mode: str, speed: float, metrics: Metrics) -> str:
     synthesis = metrics.two_way_synthesis()
     made = synthesis.by_steps[synthesis.steps]
     return (
-        f"| {mode} | {figure(metrics.segmentation.miou, 3)} "
+        f"| {mode} | {figure(metrics.two_way_segmentation().miou, 3)} "
         f"| {figure(synthesis.roundtrip_miou, 3)} | {made.fd_mobilenetv2:.1f} "
         f"| {synthesis.diversity_st_lpips:.3f} | {speed:.0f} |"
     )

@@ -25,7 +25,7 @@ from semflow.evaluation.results import (
     read_metrics,
 )
 from semflow.params.reading import read_values
-from semflow.params.rows import ROWS, ROWS_FILE, read_row, row_block
+from semflow.params.rows import PEERS, ROWS, ROWS_FILE, read_row, row_block
 from semflow.schema import DatasetParams
 
 DOCS = Path("docs/study.md")
@@ -43,6 +43,11 @@ NAMES = {
     "dsm-high": "DSM, DDIM, learning rate 0.008",
     "dsm-ddpm": "DSM, DDPM",
     "symmflow": "SymmFlow",
+    "maskformer": "MaskFormer",
+    "spade": "SPADE",
+    "pix2pixhd": "pix2pixHD",
+    "sc-gan": "SC-GAN",
+    "cyclegan": "CycleGAN",
 }
 """How systems are called; another goes by its own name."""
 
@@ -61,13 +66,15 @@ def main() -> None:
 
 def tables() -> Iterator[str]:
     """For each data set that has results: what was measured, and both directions."""
-    names = list(read_values(ROWS_FILE)[ROWS])
+    rows = read_values(ROWS_FILE)
+    names = [*rows[ROWS], *rows[PEERS]]
     for dataset, title in DATASETS.items():
         own = [name for name in names if read_row(name).dataset == dataset]
         found = systems_of(own)
-        if found:
+        both_ways = [run for runs in found.values() for run in runs if run.synthesis is not None]
+        if both_ways:
             yield f"## {title}"
-            yield introduction(dataset, next(iter(found.values()))[0])
+            yield introduction(dataset, both_ways[0])
             yield "\n".join(segmentation(found))
             yield "\n".join(synthesis(found))
         if missing := [name for name in own if not result_of(name).is_file()]:
@@ -96,7 +103,7 @@ def introduction(dataset: str, metrics: Metrics) -> str:
     made = metrics.two_way_synthesis()
     return (
         f"{train.steps * train.batch_size:,} training samples each; "
-        f"{metrics.segmentation.samples:,} samples of {metrics.split}, "
+        f"{made.samples:,} samples of {metrics.split}, "
         f"{made.reference_samples:,} real images to compare with. Floor of the distance "
         f"{made.floor_fd_mobilenetv2:.0f}; two real images of other labels differ by "
         f"{figure(made.diversity_of_images, 3)} ST-LPIPS. The U-Net that judges the round trip, "
@@ -107,10 +114,12 @@ def introduction(dataset: str, metrics: Metrics) -> str:
 
 
 def segmentation(found: Mapping[str, Runs]) -> Iterator[str]:
-    """mIoU by steps, the first seed's interval at one step behind it."""
+    """mIoU by steps, the first seed's interval at one step behind it; a peer's only pass is one."""
     yield f"| segmentation, mIoU | {' | '.join(map(str, SEGMENTATION_STEPS))} | seeds |"
     yield "|---" * (len(SEGMENTATION_STEPS) + 2) + "|"
     for system, runs in found.items():
+        if all(run.segmentation is None for run in runs):
+            continue
         cells = [spread(segmented(runs, steps), "miou", 3) for steps in SEGMENTATION_STEPS]
         yield f"| {NAMES.get(system, system)} | {' | '.join(cells)} | {len(runs)} |"
 
@@ -136,7 +145,7 @@ def synthesis(found: Mapping[str, Runs]) -> Iterator[str]:
 
 def segmented(runs: Runs, steps: int) -> list[SegmentationFigures]:
     """The figures at a number of steps, of the seeds that have them."""
-    found = [run.segmentation.by_steps for run in runs]
+    found = [run.two_way_segmentation().by_steps for run in runs]
     return [one[steps] for one in found if steps in one]
 
 

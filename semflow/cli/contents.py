@@ -179,11 +179,13 @@ def _making(path: Path) -> Iterator[str]:
 
 def _metrics(metrics: Metrics, path: Path) -> Iterator[str]:
     segmentation, synthesis = metrics.segmentation, metrics.synthesis
-    yield f"{path}: {segmentation.samples} val samples"
-    yield (
-        f"  mIoU {_score(segmentation.miou)} with {segmentation.steps} steps, "
-        f"oracle {_score(segmentation.oracle_miou)}"
-    )
+    samples = [way.samples for way in (segmentation, synthesis) if way is not None]
+    yield f"{path}: {samples[0]} val samples"
+    if segmentation is not None:
+        yield (
+            f"  mIoU {_score(segmentation.miou)} with {segmentation.steps} steps, "
+            f"oracle {_score(segmentation.oracle_miou)}"
+        )
     for name, value in metrics.baselines.items():
         yield f"  mIoU {_score(value.miou)} {name}"
     if synthesis is not None:

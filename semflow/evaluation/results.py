@@ -142,7 +142,8 @@ class SynthesisFigures(Result):
 
     fd_mobilenetv2, kd_mobilenetv2: Frechet and kernel distance to the reference images.
     st_lpips_to_truth: Mean distance to the image that the label belongs to; lower is closer.
-    roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label.
+    roundtrip_miou_unet, roundtrip_miou_semflow: Of the synthesis, segmented again, to the label;
+        the latter by the system itself, null where it does not segment.
     evaluations, tolerance: As of SegmentationFigures.
     """
 
@@ -238,8 +239,7 @@ class Metrics(Result):
     split: The held-out split that was tested.
     groups: Groups of its samples that intervals resample: blocks on Earth, elsewhere each sample.
     systems: Generative systems by name, SemFlow among them.
-    segmentation, synthesis: The checkpoint, with its default solver; no synthesis where it segments
-        alone.
+    segmentation, synthesis: The checkpoint, with its default solver; null is what it does not do.
     baselines: Discriminative segmenters by name.
     diagnosis: Of a flow between image and mask; null of all others, and in files of versions that
         did not make it.
@@ -249,10 +249,23 @@ class Metrics(Result):
     groups: int
     classes: list[str]
     systems: dict[str, System]
-    segmentation: Segmentation
+    segmentation: Segmentation | None
     synthesis: Synthesis | None
     baselines: dict[str, SegmentationFigures]
     diagnosis: Diagnosis | None = None
+
+    def two_way_segmentation(self) -> Segmentation:
+        """The segmentation, for what shows both directions.
+
+        Raises:
+            UserError: The checkpoint synthesizes alone.
+        """
+        if self.segmentation is None:
+            raise UserError(
+                "this checkpoint synthesizes and does not segment, and nothing here shows one "
+                "direction alone; metrics.json has its figures"
+            )
+        return self.segmentation
 
     def two_way_synthesis(self) -> Synthesis:
         """The synthesis, for what shows both directions.
@@ -286,6 +299,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
         segmentation: Receives rows of steps, evaluations, miou and pixel_accuracy.
         synthesis: Receives rows of steps and the figures of `SynthesisFigures`.
     """
+    found = {} if metrics.segmentation is None else metrics.segmentation.by_steps
     made = {} if metrics.synthesis is None else metrics.synthesis.by_steps
     write_json(
         segmentation,
@@ -296,7 +310,7 @@ def write_curves(metrics: Metrics, segmentation: Path, synthesis: Path) -> None:
                 "miou": value.miou,
                 "pixel_accuracy": value.pixel_accuracy,
             }
-            for steps, value in sorted(metrics.segmentation.by_steps.items())
+            for steps, value in sorted(found.items())
         ],
     )
     write_json(

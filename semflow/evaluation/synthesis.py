@@ -13,14 +13,14 @@ from semflow.evaluation.diversity import Diversity
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.results import Synthesis, SynthesisFigures
+from semflow.evaluation.results import Interval, Synthesis, SynthesisFigures
 from semflow.evaluation.samplers import Cost, Sampler, samplers_of
 from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.metrics.distribution import distances
 from semflow.metrics.features import distances_to_truth, in_chunks
 from semflow.networks.encoding import to_unit_range
-from semflow.pipeline import SemFlowPipeline
 
 Synthesizer = Callable[[Batch], Tensor]
 """A batch -> images (N, H, W, 3) uint8 of its labels, the same for every seed."""
@@ -94,12 +94,14 @@ class Syntheses:
         seed: Of segmenting them again where that starts from noise.
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, judges: Judges, team: Team, seed: int) -> None:
+    def __init__(self, pipeline: EvaluatedSystem, judges: Judges, team: Team, seed: int) -> None:
         self._pipeline, self._judges, self._team, self._seed = pipeline, judges, team, seed
         self._features: list[Tensor] = []
         self._to_truth: list[Tensor] = []
-        num_classes = pipeline.palette.num_classes
-        self._by_unet, self._by_itself = Counts(num_classes, team), Counts(num_classes, team)
+        num_classes = len(pipeline.config.class_names)
+        self._by_unet = Counts(num_classes, team)
+        segments = pipeline.formulation.segments
+        self._by_itself = Counts(num_classes, team) if segments else None
 
     def update(self, batch: Batch, made: Tensor, to_truth: Tensor) -> None:
         """Judges a batch's syntheses.
@@ -113,6 +115,8 @@ class Syntheses:
         self._to_truth.append(to_truth)
         x_0 = self._pipeline.encode_image(made)
         self._by_unet.update_maps(self._judges.unet(x_0).argmax(dim=1), batch.label)
+        if self._by_itself is None:
+            return
         generators = self._pipeline.generators(batch.items, self._seed)
         x_1 = self._pipeline.to_mask(x_0, generators=generators)
         scores = self._pipeline.class_scores(x_1)
@@ -129,6 +133,9 @@ class Syntheses:
         to_truth = torch.cat(self._team.in_order(self._to_truth)).double()
         frechet, kernel = distances(made, reference)
         frechet_interval, kernel_interval = bootstrap.of_distances(made, reference)
+        again: tuple[float | None, Interval] = (None, None)
+        if self._by_itself is not None:
+            again = self._by_itself.matrix.miou, self._by_itself.intervals(bootstrap)[0]
         return SynthesisFigures(
             fd_mobilenetv2=frechet,
             fd_mobilenetv2_interval=frechet_interval,
@@ -138,8 +145,8 @@ class Syntheses:
             st_lpips_to_truth_interval=bootstrap.of_mean(to_truth),
             roundtrip_miou_unet=self._by_unet.matrix.miou,
             roundtrip_miou_unet_interval=self._by_unet.intervals(bootstrap)[0],
-            roundtrip_miou_semflow=self._by_itself.matrix.miou,
-            roundtrip_miou_semflow_interval=self._by_itself.intervals(bootstrap)[0],
+            roundtrip_miou_semflow=again[0],
+            roundtrip_miou_semflow_interval=again[1],
         )
 
 
@@ -158,7 +165,7 @@ class SynthesisMeasure:
 
     def __init__(
         self,
-        pipeline: SemFlowPipeline,
+        pipeline: EvaluatedSystem,
         judges: Judges,
         params: EvaluateParams,
         tested: int,

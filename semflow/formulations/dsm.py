@@ -42,6 +42,7 @@ class DSM:
     name = "dsm"
     samplers = SAMPLERS["dsm"]
     starts_from_noise = True
+    segments = True
     synthesizes = False
 
     def in_channels(self, latent_channels: int) -> int:

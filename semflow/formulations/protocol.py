@@ -63,12 +63,14 @@ class Formulation(Protocol):
     name: Key in FORMULATIONS, of params.yaml, of checkpoints and of results.
     samplers: Names of the ways to solve it; the first is the usual one.
     starts_from_noise: Whether solving draws random numbers, so that segmentation takes a seed too.
+    segments: Whether it goes from image to mask.
     synthesizes: Whether it goes from mask to image as well.
     """
 
     name: str
     samplers: tuple[str, ...]
     starts_from_noise: bool
+    segments: bool
     synthesizes: bool
 
     def in_channels(self, latent_channels: int) -> int:

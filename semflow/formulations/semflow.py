@@ -19,6 +19,7 @@ class SemFlow:
     name = "semflow"
     samplers = SAMPLERS["semflow"]
     starts_from_noise = False
+    segments = True
     synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:

@@ -30,6 +30,7 @@ class SymmFlow:
     name = "symmflow"
     samplers = SAMPLERS["symmflow"]
     starts_from_noise = True
+    segments = True
     synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:

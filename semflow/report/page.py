@@ -98,7 +98,7 @@ def _resource(name: str) -> str:
 def _comparison(metrics: Metrics) -> str:
     """How SemFlow stands to each baseline, as a part of a sentence."""
     parts = []
-    own = metrics.segmentation.miou
+    own = metrics.two_way_segmentation().miou
     for name, figures in runs.baselines(metrics).items():
         if own is None or figures.miou is None:
             continue
@@ -112,7 +112,7 @@ def _comparison(metrics: Metrics) -> str:
 
 def _best_steps(metrics: Metrics) -> int | None:
     """The number of steps with the highest mIoU as shown; None where one alone was measured."""
-    by_steps = metrics.segmentation.by_steps
+    by_steps = metrics.two_way_segmentation().by_steps
     best = max(by_steps, key=lambda steps: (round(by_steps[steps].miou or 0.0, 3), -steps))
     return best if len(by_steps) > 1 else None
 

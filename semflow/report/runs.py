@@ -91,7 +91,7 @@ def shown(name: str) -> str:
 def segmentation_runs(metrics: Metrics, solver: str) -> list[Run[SegmentationFigures]]:
     """Every system that segments, SemFlow and its default solver first, then by number of steps."""
     found = {name: system.segmentation for name, system in metrics.systems.items()}
-    return _runs(found, solver, metrics.segmentation.steps)
+    return _runs(found, solver, metrics.two_way_segmentation().steps)
 
 
 def synthesis_runs(metrics: Metrics, solver: str) -> list[Run[SynthesisFigures]]:
@@ -144,7 +144,7 @@ def absent_classes(metrics: Metrics) -> list[str]:
     An IoU is undefined only where a class is neither labelled nor predicted. All segmenters met
     the same labels, so one undefined IoU is enough to know that the class does not occur.
     """
-    results = [*metrics.segmentation.by_steps.values(), *metrics.baselines.values()]
+    results = [*metrics.two_way_segmentation().by_steps.values(), *metrics.baselines.values()]
     results += [run for system in metrics.systems.values() for run in system.segmentation.values()]
     ious = zip(*(result.iou_per_class for result in results), strict=True)
     return [name for name, found in zip(metrics.classes, ious, strict=True) if None in found]

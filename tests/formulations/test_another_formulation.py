@@ -45,6 +45,7 @@ class Ends:
     name = "ends"
     samplers = ("at_once", "halfway")
     starts_from_noise = False
+    segments = True
     synthesizes = True
 
     def in_channels(self, latent_channels: int) -> int:
