@@ -81,7 +81,7 @@ def study(
     yaml = YAML(typ="safe")
     yaml.dump({"datasets": [DATASET], DATASET: params.model_dump(mode="json")}, Path("params.yaml"))
     Path("recipes").mkdir()
-    evaluate = {"split": "test", "samples": 5, "batch_size": 2, "diversity_labels": 3}
+    evaluate = {"split": "test", "samples": 5, "batch_size": 3, "diversity_labels": 3}
     yaml.dump({"all": {"evaluate": evaluate}}, Path("recipes/study.yaml"))
     peers = {name: {**peer.model_dump(), "system": system} for system, name in NAMES.items()}
     peers["maskformer"] = maskformer.model_dump(mode="json")
