@@ -25,7 +25,7 @@ from semflow.evaluation.results import (
     read_metrics,
 )
 from semflow.params.reading import read_values
-from semflow.params.rows import ROWS, ROWS_FILE, read_row, row_block
+from semflow.params.rows import PEERS, ROWS, ROWS_FILE, read_row, row_block
 from semflow.schema import DatasetParams
 
 DOCS = Path("docs/study.md")
@@ -44,6 +44,11 @@ NAMES = {
     "dsm-ddpm": "DSM, DDPM",
     "symmflow": "SymmFlow",
     "bbdm": "BBDM, eta = 1",
+    "maskformer": "MaskFormer",
+    "spade": "SPADE",
+    "pix2pixhd": "pix2pixHD",
+    "sc-gan": "SC-GAN",
+    "cyclegan": "CycleGAN",
 }
 """How systems are called; another goes by its own name."""
 
@@ -62,15 +67,15 @@ def main() -> None:
 
 def tables() -> Iterator[str]:
     """For each data set that has results: what was measured, and both directions."""
-    names = list(read_values(ROWS_FILE)[ROWS])
+    rows = read_values(ROWS_FILE)
+    names = [*rows[ROWS], *rows[PEERS]]
     for dataset, title in DATASETS.items():
         own = [name for name in names if read_row(name).dataset == dataset]
         found = systems_of(own)
-        if found:
+        both_ways = [run for runs in found.values() for run in runs if run.synthesis is not None]
+        if both_ways:
             yield f"## {title}"
-            runs = [run for each in found.values() for run in each]
-            # The first that tells of real images as well, if there is one.
-            yield introduction(dataset, min(runs, key=lambda run: run.synthesis is None))
+            yield introduction(dataset, both_ways[0])
             yield "\n".join(segmentation(found))
             yield "\n".join(synthesis(found))
         if missing := [name for name in own if not result_of(name).is_file()]:
@@ -99,7 +104,7 @@ def introduction(dataset: str, metrics: Metrics) -> str:
     made = metrics.two_way_synthesis()
     return (
         f"{train.steps * train.batch_size:,} training samples each; "
-        f"{metrics.samples:,} samples of {metrics.split}, "
+        f"{made.samples:,} samples of {metrics.split}, "
         f"{made.reference_samples:,} real images to compare with. Floor of the distance "
         f"{made.floor_fd_mobilenetv2:.0f}; two real images of other labels differ by "
         f"{figure(made.diversity_of_images, 3)} ST-LPIPS. The U-Net that judges the round trip, "
@@ -110,7 +115,7 @@ def introduction(dataset: str, metrics: Metrics) -> str:
 
 
 def segmentation(found: Mapping[str, Runs]) -> Iterator[str]:
-    """mIoU by steps, the first seed's interval at one step behind it."""
+    """mIoU by steps, the first seed's interval at one step behind it; a peer's only pass is one."""
     yield f"| segmentation, mIoU | {' | '.join(map(str, SEGMENTATION_STEPS))} | seeds |"
     yield "|---" * (len(SEGMENTATION_STEPS) + 2) + "|"
     for system, runs in found.items():

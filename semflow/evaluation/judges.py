@@ -17,7 +17,8 @@ class Judges:
     Args:
         features: (N, 3, H, W) uint8 -> (N, D).
         perceptual: ST-LPIPS.
-        unet: The independent segmenter for the round trip: image latents -> scores (N, K, H, W).
+        unet: The independent segmenter for the round trip: x_0, as the system encodes images, ->
+            scores (N, K, H, W).
     """
 
     features: nn.Module

@@ -17,10 +17,10 @@ from semflow.evaluation.results import InceptionScores
 from semflow.evaluation.samples import Batch, EvaluatedSamples
 from semflow.evaluation.schema import ProtocolParams
 from semflow.evaluation.score_synthesis import PerceptualNetwork, score_synthesis
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.metrics.features import FeatureNetwork
 from semflow.metrics.inception import load_inception_features
 from semflow.metrics.lpips_alexnet import load_lpips
-from semflow.pipeline import SemFlowPipeline
 
 
 def load_networks(
@@ -58,7 +58,7 @@ class ProtocolImages:
 
     def __init__(
         self,
-        pipeline: SemFlowPipeline,
+        pipeline: EvaluatedSystem,
         samples: EvaluatedSamples,
         params: ProtocolParams,
         seed: int,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from semflow.evaluation.ranks import Team
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.flow.solvers import DOPRI5
-from semflow.pipeline import SemFlowPipeline
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Sampler:
 
 
 def samplers_of(
-    pipeline: SemFlowPipeline, numbers: Iterable[int], default: int, adaptive: bool
+    pipeline: EvaluatedSystem, numbers: Iterable[int], default: int, adaptive: bool
 ) -> list[Sampler]:
     """The checkpoint's solver with each number of steps, in order, and DOPRI5 where asked for.
 
@@ -56,7 +56,7 @@ class Cost:
         team: The processes that share the batches.
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, sampler: Sampler, team: Team) -> None:
+    def __init__(self, pipeline: EvaluatedSystem, sampler: Sampler, team: Team) -> None:
         self._field, self._team = pipeline.field, team
         self._tolerance = pipeline.config.tolerance if sampler.num_steps is None else None
         self._found: list[Tensor] = []

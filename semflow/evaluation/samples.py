@@ -15,7 +15,7 @@ from semflow.core.errors import UserError
 from semflow.core.seeds import spread
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.schema import EvaluateParams, check_enough_samples, other_split
-from semflow.pipeline import SemFlowPipeline
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
@@ -169,7 +169,7 @@ def _choose(pixels: Path, split: str, samples: int, even: bool, cure: str) -> Ch
     return Chosen(folder, tuple(spread(len(folder), wanted // 2 * 2 if even else wanted)))
 
 
-def encode_batch(pipeline: SemFlowPipeline, batch: Batch, seed: int) -> Latents:
+def encode_batch(pipeline: EvaluatedSystem, batch: Batch, seed: int) -> Latents:
     """Encodes images and perturbed pseudo-masks; item i's perturbation follows from (seed, i)."""
     noise = pipeline.draw_noise(batch.items, seed)
     return Latents(pipeline.encode_image(batch.image), pipeline.encode_label(batch.label, noise))

@@ -14,7 +14,7 @@ from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Segmentation, SegmentationFigures
 from semflow.evaluation.samplers import Cost, Sampler
 from semflow.evaluation.samples import Batch, Latents
-from semflow.pipeline import SemFlowPipeline
+from semflow.evaluation.system import EvaluatedSystem
 
 Segmenter = Callable[[Batch, Latents], Tensor]
 """A batch -> scores (N, K, H, W) at the size of training; the highest one's class is predicted."""
@@ -132,7 +132,7 @@ class FlowSegmenter:
         seed: Item i of a formulation that starts from noise draws from (seed, i).
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, sampler: Sampler, team: Team, seed: int) -> None:
+    def __init__(self, pipeline: EvaluatedSystem, sampler: Sampler, team: Team, seed: int) -> None:
         self._pipeline, self._sampler, self._seed = pipeline, sampler, seed
         self.cost = Cost(pipeline, sampler, team)
 
@@ -145,13 +145,13 @@ class FlowSegmenter:
         return self._pipeline.class_scores(x_1)
 
 
-def oracle_segmenter(pipeline: SemFlowPipeline) -> Segmenter:
+def oracle_segmenter(pipeline: EvaluatedSystem) -> Segmenter:
     """The true pseudo-masks, encoded and decoded."""
     return lambda batch, _latents: pipeline.class_scores(pipeline.encode_label(batch.label, None))
 
 
 def segmentation_results(
-    pipeline: SemFlowPipeline,
+    pipeline: EvaluatedSystem,
     figures: Mapping[str, SegmentationFigures],
     samplers: Iterable[Sampler],
     samples: int,

@@ -17,10 +17,10 @@ from semflow.evaluation.results import Synthesis, SynthesisFigures
 from semflow.evaluation.samplers import Cost, Sampler, samplers_of
 from semflow.evaluation.samples import Batch, Latents
 from semflow.evaluation.schema import EvaluateParams
+from semflow.evaluation.system import EvaluatedSystem
 from semflow.metrics.distribution import distances
 from semflow.metrics.features import distances_to_truth, in_chunks
 from semflow.networks.encoding import to_unit_range
-from semflow.pipeline import SemFlowPipeline
 
 Synthesizer = Callable[[Batch], Tensor]
 """A batch -> images (N, H, W, 3) uint8 of its labels, the same for every seed."""
@@ -94,11 +94,11 @@ class Syntheses:
         seed: Of segmenting them again where that starts from noise.
     """
 
-    def __init__(self, pipeline: SemFlowPipeline, judges: Judges, team: Team, seed: int) -> None:
+    def __init__(self, pipeline: EvaluatedSystem, judges: Judges, team: Team, seed: int) -> None:
         self._pipeline, self._judges, self._team, self._seed = pipeline, judges, team, seed
         self._features: list[Tensor] = []
         self._to_truth: list[Tensor] = []
-        num_classes = pipeline.palette.num_classes
+        num_classes = len(pipeline.config.class_names)
         self._by_unet = Counts(num_classes, team)
         self._by_itself = Counts(num_classes, team) if pipeline.formulation.segments else None
 
@@ -161,7 +161,7 @@ class SynthesisMeasure:
 
     def __init__(
         self,
-        pipeline: SemFlowPipeline,
+        pipeline: EvaluatedSystem,
         judges: Judges,
         params: EvaluateParams,
         tested: int,

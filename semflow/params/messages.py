@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 
-TAGS = ("reader", "scheme", "source")
+TAGS = ("reader", "scheme", "source", "system")
 """The keys that choose a member of a union."""
 # A few characters of any value: YAML's aliases make some that are gigabytes when written out.
 _SHOWN = reprlib.Repr()

@@ -1,7 +1,8 @@
 """Rows of the study: systems beside a data set's own, each a recipe and changes of its block.
 
 `robots-faithful` is such a row. It shares the data set's shards, latents, autoencoder, backbone and
-judges, and has a checkpoint and results of its own; study/rows.yaml names all of them.
+judges, and has a checkpoint and results of its own; study/rows.yaml names all of them. A peer is a
+row too: no flow with other values, but another system, which needs no pseudo-masks.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from semflow.params.reading import PARAMS_FILE, Model, read_block, read_values, 
 from semflow.params.recipes import RECIPES, merge, read_recipe
 
 ROWS_FILE = Path("study/rows.yaml")
-MASKS, ROWS = "masks", "rows"
-"""Keys of that file: pseudo-masks in other colours than the data set's, and the rows."""
-_KEYS = {MASKS: ("dataset", "recipe", "changes"), ROWS: ("dataset", "masks", "recipe", "changes")}
+MASKS, ROWS, PEERS = "masks", "rows", "peers"
+"""Keys of that file: pseudo-masks in other colours than the data set's, the rows, and the peers."""
+PEER = "peer"
+"""Key of a peer's system and its parameters, in that file and in the block that its stages read."""
+_KEYS = {
+    MASKS: ("dataset", "recipe", "changes"),
+    ROWS: ("dataset", "masks", "recipe", "changes"),
+    PEERS: ("dataset", "recipe", PEER, "changes"),
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row, or the pseudo-masks of several.
+    """One row, a peer, or the pseudo-masks of several rows.
 
     Args:
         name: Its key in study/rows.yaml.
@@ -41,6 +48,11 @@ class Row:
     recipe: str
     changes: Mapping[str, Any]
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether another system is trained than the flow."""
+        return PEER in self.changes
+
 
 def is_row(item: str) -> bool:
     """Whether a stage's item is a row: names of data sets have no dash."""
@@ -48,22 +60,23 @@ def is_row(item: str) -> bool:
 
 
 def read_row(name: str, path: Path = ROWS_FILE) -> Row:
-    """A row of the study, or pseudo-masks that rows share.
+    """A row of the study, a peer, or pseudo-masks that rows share.
 
     Raises:
         UserError: The file is absent or no YAML, has no such row, or the row is not complete.
     """
     values = read_values(path)
-    known = {
-        row: (kind, found) for kind in (MASKS, ROWS) for row, found in values.get(kind, {}).items()
-    }
+    known = {row: (kind, found) for kind in _KEYS for row, found in values.get(kind, {}).items()}
     if name not in known:
         raise UserError(f"{path} has no row {name!r}; {nearest_name(name, list(known))}")
     kind, found = known[name]
     if not isinstance(found, Mapping) or set(found) != set(_KEYS[kind]):
         raise UserError(f"{path}: {kind}.{name} must have exactly {', '.join(_KEYS[kind])}")
-    dataset, recipe, changes = found["dataset"], found["recipe"], found["changes"] or {}
-    return Row(name, dataset, found.get("masks", name), recipe, changes)
+    dataset, changes = found["dataset"], found["changes"] or {}
+    if kind == PEERS:
+        # A peer reads no pseudo-masks; the data set's own stand in their place.
+        return Row(name, dataset, dataset, found["recipe"], {**changes, PEER: found[PEER]})
+    return Row(name, dataset, found.get("masks", name), found["recipe"], changes)
 
 
 def row_block(row: Row, path: Path = PARAMS_FILE, recipes: Path = RECIPES) -> dict[str, Any]:

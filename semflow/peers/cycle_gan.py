@@ -1,9 +1,10 @@
 """CycleGAN: Zhu et al., Unpaired Image-to-Image Translation using Cycle-Consistent GANs, ICCV 2017.
 
 Simplified against the paper: a label is one channel for each class, and its generator ends in a
-softmax over them, in place of a label drawn as an image; fewer and narrower layers;
-nearest-neighbour doubling; no history of syntheses for the discriminators; no identity loss. Within
-a batch labels are moved by one against images, so that no image ever meets its own label.
+softmax over them, in place of a label drawn as an image; fewer and narrower layers, on patches of 2
+pixels; nearest-neighbour doubling; no history of syntheses for the discriminators; no identity
+loss. Within a batch labels are moved by one against images, so that no image ever meets its own
+label.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semflow.peers.layers import Discriminators, EncoderDecoder
+from semflow.peers.layers import PATCH, Discriminators, EncoderDecoder, folded, unfolded
 
 BLOCKS = 3
 """Residual blocks at the coarsest resolution; 6 or 9 in the paper."""
@@ -33,23 +34,24 @@ class CycleGenerators(nn.Module):
 
     Args:
         semantics: channels of the semantics.
-        width: channels at full resolution.
-        levels: halvings of the resolution.
+        width: channels of the finest features.
+        levels: halvings of the resolution, from that of patches.
     """
 
     def __init__(self, semantics: int, width: int, levels: int) -> None:
         super().__init__()
-        self.painter = EncoderDecoder(semantics, 3, width, levels, BLOCKS)
-        self.reader = EncoderDecoder(3, semantics, width, levels, BLOCKS)
+        inner, outer = semantics * PATCH**2, 3 * PATCH**2
+        self.painter = EncoderDecoder(inner, outer, width, levels, BLOCKS)
+        self.reader = EncoderDecoder(outer, inner, width, levels, BLOCKS)
 
     def forward(self, semantics: Tensor, _noise: Tensor) -> Tensor:
         """(N, S, H, W) -> image (N, 3, H, W) in [-1, 1]; the noise is not used."""
-        image: Tensor = self.painter(semantics).tanh()
+        image: Tensor = unfolded(self.painter(folded(semantics))).tanh()
         return image
 
     def read(self, image: Tensor) -> Tensor:
         """Image (N, 3, H, W) in [-1, 1] -> semantics (N, S, H, W), which add up to 1."""
-        semantics: Tensor = self.reader(image).softmax(dim=1)
+        semantics: Tensor = unfolded(self.reader(folded(image))).softmax(dim=1)
         return semantics
 
     def cycles(self, image: Tensor, semantics: Tensor) -> Cycles:

@@ -12,6 +12,20 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from semflow.core.labels import IGNORE_INDEX
 
+PATCH = 2
+"""Side of the squares of pixels that a generator takes together where it begins and ends; 1 in the
+papers. Layers at full resolution have few weights and take most of the time on a CPU."""
+
+
+def folded(pixels: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C * PATCH^2, H / PATCH, W / PATCH)."""
+    return F.pixel_unshuffle(pixels, PATCH)
+
+
+def unfolded(features: Tensor) -> Tensor:
+    """The inverse of `folded`."""
+    return F.pixel_shuffle(features, PATCH)
+
 
 def semantics_of(label: Tensor, num_classes: int) -> Tensor:
     """Label ids as one channel for each class, and a last one for pixels without a class.

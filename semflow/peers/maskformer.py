@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
 from semflow.core.labels import IGNORE_INDEX
-from semflow.networks.encoding import to_unit_range
 from semflow.peers.samples import with_image
 from semflow.peers.schema import MaskFormerParams
 from semflow.peers.synthesizer import CONFIG, WEIGHTS, load_strictly
@@ -57,6 +56,7 @@ class MaskFormer(nn.Module):
         loss: Tensor = self.network(image, mask_labels=masks, class_labels=classes).loss
         return loss.squeeze()
 
+    @torch.no_grad()
     def scores(self, image: Tensor) -> Tensor:
         """Image (N, 3, H, W) in [-1, 1] -> class scores (N, K, H, W): the paper's Sec. 3.4.
 
@@ -66,11 +66,6 @@ class MaskFormer(nn.Module):
         masks = F.interpolate(found.masks_queries_logits, size=image.shape[2:], mode="bilinear")
         classes = found.class_queries_logits.softmax(dim=-1)[..., :-1]
         return torch.einsum("nqk,nqhw->nkhw", classes, masks.sigmoid())
-
-    @torch.no_grad()
-    def segment(self, pixels: Tensor) -> Tensor:
-        """Pixels (N, H, W, 3) uint8 -> class ids (N, H, W) uint8."""
-        return self.scores(to_unit_range(pixels)).argmax(dim=1).to(torch.uint8)
 
     def save(self, folder: Path) -> None:
         """Writes `config.json` and `model.safetensors`."""

@@ -2,9 +2,9 @@
 
 Simplified against the paper: one map of semantic vectors, resized to each resolution, in place of
 one for each; both conditional operators in their plain form, without attention among experts; no
-VGG loss, for it needs weights from elsewhere; fewer and narrower blocks for 64 x 64 pixels. As
-there, a first network turns semantics into smooth vectors, and a second one renders with kernels
-that are composed for each pixel from a bank by that pixel's vector.
+VGG loss, for it needs weights from elsewhere; fewer and narrower blocks, on patches of 2 pixels,
+for images of 64 x 64. As there, a first network turns semantics into smooth vectors, and a second
+one renders with kernels that are composed for each place from a bank by that place's vector.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semflow.peers.layers import (
+    PATCH,
     EncoderDecoder,
     convolution,
+    folded,
     normalised,
+    unfolded,
     upwards,
     widths_upwards,
 )
@@ -66,8 +69,8 @@ class SCGenerator(nn.Module):
 
     Args:
         semantics: channels of the semantics.
-        width: channels at full resolution; they double with each level below, up to 8 times.
-        levels: doublings of the resolution.
+        width: channels of the finest features; they double with each level below, up to 8 times.
+        levels: doublings of the resolution, up to that of patches.
         noise_width: numbers of a draw.
     """
 
@@ -75,18 +78,18 @@ class SCGenerator(nn.Module):
         super().__init__()
         widths = widths_upwards(width, levels)
         self.levels = levels
-        self.vectors = EncoderDecoder(semantics, VECTOR, VECTOR, levels, 1)
+        self.vectors = EncoderDecoder(semantics * PATCH**2, VECTOR, VECTOR, levels, 1)
         self.from_vectors = convolution(VECTOR, widths[0])
         self.from_noise = nn.Linear(noise_width, widths[0])
         self.blocks = nn.ModuleList(
             ComposedBlock(a, b) for a, b in zip(widths, [*widths[1:], width], strict=True)
         )
-        self.last = convolution(width, 3)
+        self.last = convolution(width, 3 * PATCH**2)
 
     def forward(self, semantics: Tensor, noise: Tensor) -> Tensor:
         """(N, S, H, W) and (N, noise_width) -> image (N, 3, H, W) in [-1, 1]."""
-        vectors = self.vectors(semantics)
+        vectors = self.vectors(folded(semantics))
         coarse = F.avg_pool2d(vectors, 2**self.levels)
         features = self.from_vectors(coarse) + self.from_noise(noise)[:, :, None, None]
         features = upwards(self.blocks, features, vectors)
-        return self.last(F.leaky_relu(features, 0.2)).tanh()
+        return unfolded(self.last(F.leaky_relu(features, 0.2)).tanh())

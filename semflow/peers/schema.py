@@ -17,8 +17,8 @@ class AdversarialParams(Block):
 
     system: Literal["spade", "pix2pixhd", "sc_gan", "cycle_gan"]
     seed: Seed = Field(description="of its first weights")
-    width: Positive = Field(description="channels of the generator at full resolution")
-    levels: Positive = Field(description="halvings between full resolution and the coarsest")
+    width: Positive = Field(description="channels of the generator's finest features")
+    levels: Positive = Field(description="halvings between patches of 2 pixels and the coarsest")
     noise_width: Positive = Field(description="numbers that a synthesis draws, where it draws any")
     discriminator_width: Positive = Field(description="channels of its first layer")
     discriminators: Positive = Field(description="scales, each half of the one before")
@@ -33,6 +33,7 @@ class AdversarialParams(Block):
 class MaskFormerParams(Block):
     """MaskFormer with random first weights."""
 
+    system: Literal["maskformer"]
     seed: Seed = Field(description="of its first weights")
     embed_dim: Positive = Field(description="channels of Swin's first stage")
     depths: tuple[Positive, ...] = Field(min_length=4, max_length=4, description="Swin's blocks")
@@ -43,8 +44,11 @@ class MaskFormerParams(Block):
     learning_rate: PositiveFloat
 
 
+PeerParams = Annotated[AdversarialParams | MaskFormerParams, Field(discriminator="system")]
+
+
 class PeerStage(StageParams):
     """What a training of one peer reads: the system, and all of `train` but its learning rate."""
 
-    peer: AdversarialParams | MaskFormerParams
+    peer: PeerParams
     train: OptimiserParams

@@ -3,7 +3,8 @@
 Simplified against the paper: instance normalisation in place of synchronised batch normalisation,
 so that a batch's size changes nothing; no spectral normalisation in the generator; no image
 encoder, so the noise is a plain normal draw; no VGG loss, for it needs weights from elsewhere;
-fewer and narrower blocks for 64 x 64 pixels. Modulation, blocks and losses are the paper's.
+fewer and narrower blocks, on patches of 2 pixels, for images of 64 x 64. Modulation, blocks and
+losses are the paper's.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semflow.peers.layers import convolution, normalised, upwards, widths_upwards
+from semflow.peers.layers import (
+    PATCH,
+    convolution,
+    folded,
+    normalised,
+    unfolded,
+    upwards,
+    widths_upwards,
+)
 
 HIDDEN = 32
 """Channels between semantics and modulation; 128 in the paper."""
@@ -63,27 +72,28 @@ class SpadeGenerator(nn.Module):
 
     Args:
         semantics: channels of the semantics.
-        width: channels at full resolution; they double with each level below, up to 8 times.
-        levels: doublings of the resolution.
+        width: channels of the finest features; they double with each level below, up to 8 times.
+        levels: doublings of the resolution, up to that of patches.
         noise_width: numbers of a draw.
     """
 
     def __init__(self, semantics: int, width: int, levels: int, noise_width: int) -> None:
         super().__init__()
-        widths = widths_upwards(width, levels)
+        widths, semantics = widths_upwards(width, levels), semantics * PATCH**2
         self.levels = levels
         self.from_noise = nn.Linear(noise_width, widths[0])
         self.from_semantics = convolution(semantics, widths[0])
         self.blocks = nn.ModuleList(
             SpadeBlock(a, b, semantics) for a, b in zip(widths, [*widths[1:], width], strict=True)
         )
-        self.last = convolution(width, 3)
+        self.last = convolution(width, 3 * PATCH**2)
 
     def forward(self, semantics: Tensor, noise: Tensor) -> Tensor:
         """(N, S, H, W) and (N, noise_width) -> image (N, 3, H, W) in [-1, 1]."""
+        semantics = folded(semantics)
         height, width = (side // 2**self.levels for side in semantics.shape[2:])
         coarse = F.interpolate(semantics, size=(height, width), mode="nearest")
         # Adding the noise keeps the coarsest map of any height and width.
         features = self.from_semantics(coarse) + self.from_noise(noise)[:, :, None, None]
         features = upwards(self.blocks, features, semantics)
-        return self.last(F.leaky_relu(features, 0.2)).tanh()
+        return unfolded(self.last(F.leaky_relu(features, 0.2)).tanh())

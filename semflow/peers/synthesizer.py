@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
-from semflow.networks.encoding import to_pixels, to_unit_range
 from semflow.peers.adversaries import new_generator
 from semflow.peers.cycle_gan import CycleGenerators
-from semflow.peers.layers import semantics_of
 from semflow.peers.schema import AdversarialParams
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -34,20 +32,24 @@ class Synthesizer:
         self.params = params
         self.num_classes = num_classes
 
+    @property
+    def segments(self) -> bool:
+        """Whether it reads images as well."""
+        return isinstance(self.generator, CycleGenerators)
+
     @torch.no_grad()
-    def synthesize(self, label_ids: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """Label ids (N, H, W), 255 = no class, and a CPU generator for each -> (N, H, W, 3) uint8.
+    def images(self, semantics: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """Semantics (N, K + 1, H, W) and a CPU generator for each -> (N, 3, H, W) in [-1, 1].
 
         Only SPADE and SC-GAN draw anything; the others give the same image for every generator.
         """
         draws = [torch.randn(self.params.noise_width, generator=g) for g in generators]
-        noise = torch.stack(draws).to(label_ids.device)
-        semantics = semantics_of(label_ids.long(), self.num_classes)
-        return to_pixels(self.generator(semantics, noise))
+        made: Tensor = self.generator(semantics, torch.stack(draws).to(semantics.device))
+        return made
 
     @torch.no_grad()
-    def segment(self, pixels: Tensor) -> Tensor:
-        """Pixels (N, H, W, 3) uint8 -> class ids (N, H, W) uint8.
+    def scores(self, image: Tensor) -> Tensor:
+        """Image (N, 3, H, W) in [-1, 1] -> class scores (N, K, H, W).
 
         Raises:
             UserError: the system only synthesizes.
@@ -56,8 +58,7 @@ class Synthesizer:
             system = self.params.system
             raise UserError(f"{system} does not segment; ask cycle_gan or MaskFormer")
         # The last channel stands for pixels without a class, which no prediction may be.
-        scores = self.generator.read(to_unit_range(pixels))[:, : self.num_classes]
-        return scores.argmax(dim=1).to(torch.uint8)
+        return self.generator.read(image)[:, : self.num_classes]
 
     def save(self, folder: Path) -> None:
         """Writes `config.json` and `model.safetensors`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from semflow.peers.adversaries import new_adversary
 from semflow.peers.loop import optimise_in_turn
 from semflow.peers.maskformer import MaskFormer, train_maskformer
 from semflow.peers.samples import Images
-from semflow.peers.schema import AdversarialParams, MaskFormerParams, PeerStage
+from semflow.peers.schema import MaskFormerParams, PeerStage
 from semflow.peers.synthesizer import Synthesizer
 from semflow.shards.reading import ShardFolder
 from semflow.training.checkpoints import Checkpoints
@@ -43,7 +44,7 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
     accelerator = new_accelerator(params.train)
     samples, peer, train = open_samples(inputs, params), params.peer, params.train
     num_classes = len(samples.mirrored)
-    name = system_of(peer)
+    name = peer.system
     progress = Progress(name, TrainingLog(inputs.dataset, name), watch_nothing)
     model: MaskFormer | Synthesizer
     if isinstance(peer, MaskFormerParams):
@@ -67,6 +68,7 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
                 adversary, samples, peer, train, accelerator, progress, checkpoints
             )
 
+    print(f"{name}: {weights_of(saved):,} weights", file=sys.stderr, flush=True)
     parameters = params.model_dump(mode="json")
     hardware = training_hardware(accelerator, train.batch_size)
     with resumable(
@@ -80,9 +82,9 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
                 write_json(folder / PROVENANCE, work.provenance.as_json())
 
 
-def system_of(peer: AdversarialParams | MaskFormerParams) -> str:
-    """A system's name, for logs and folders."""
-    return "maskformer" if isinstance(peer, MaskFormerParams) else peer.system
+def weights_of(network: nn.Module) -> int:
+    """How many numbers are trained; of an adversarial system those of the generator that stays."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def open_samples(inputs: ModelInputs, params: PeerStage) -> TrainingSamples:

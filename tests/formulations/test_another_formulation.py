@@ -25,7 +25,7 @@ from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
-from semflow.training import flow
+from semflow.training import assembly, flow
 from tools.closure import ROOT, imports_of
 
 
@@ -80,7 +80,7 @@ class Ends:
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the registry, wherever that is read."""
     formulations = types.MappingProxyType({**FORMULATIONS, "ends": Ends()})
-    for module in (flow, pipeline):
+    for module in (assembly, flow, pipeline):
         monkeypatch.setattr(module, "FORMULATIONS", formulations)
 
 

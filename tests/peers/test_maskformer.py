@@ -20,16 +20,6 @@ from semflow.training.samples import TrainingSamples
 pytest.importorskip("transformers", reason="the extra `peers` is not installed")
 
 K = len(CLASSES.names)
-PARAMS = MaskFormerParams(
-    seed=2,
-    embed_dim=8,
-    depths=(1, 1, 1, 1),
-    heads=(1, 2, 4, 8),
-    width=32,
-    decoder_layers=1,
-    queries=6,
-    learning_rate=0.002,
-)
 
 
 class Lines:
@@ -52,7 +42,10 @@ def test_a_label_is_a_mask_for_each_of_its_classes_and_none_for_ignored_pixels()
 
 
 def test_a_short_training_lowers_its_loss_and_the_same_seed_gives_the_same_weights(
-    samples: TrainingSamples, params: DatasetParams, tmp_path: Path
+    samples: TrainingSamples,
+    params: DatasetParams,
+    maskformer: MaskFormerParams,
+    tmp_path: Path,
 ) -> None:
     train = params.train.model_copy(update={"steps": 12, "batch_size": 4})
     runs = []
@@ -60,7 +53,7 @@ def test_a_short_training_lowers_its_loss_and_the_same_seed_gives_the_same_weigh
         log = Lines()
         accelerator, checkpoints = Accelerator(cpu=True), Checkpoints(tmp_path / name)
         progress = Progress("maskformer", log, watch_nothing)
-        model = MaskFormer(PARAMS, K)
+        model = MaskFormer(maskformer, K)
         weights = train_maskformer(model, samples, train, accelerator, progress, checkpoints)
         assert sum(log.losses[-3:]) < 0.9 * sum(log.losses[:3])
         runs.append(weights)
@@ -68,14 +61,14 @@ def test_a_short_training_lowers_its_loss_and_the_same_seed_gives_the_same_weigh
 
 
 def test_a_saved_one_segments_as_before_and_is_refused_without_one_of_its_tensors(
-    tmp_path: Path,
+    maskformer: MaskFormerParams, tmp_path: Path
 ) -> None:
-    model = MaskFormer(PARAMS, K).eval()
+    model = MaskFormer(maskformer, K).eval()
     model.save(tmp_path)
-    pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), dtype=torch.uint8)
-    ids = load_maskformer(tmp_path).segment(pixels)
-    assert torch.equal(ids, model.segment(pixels))
-    assert ids.shape == (2, SIZE, SIZE)
+    image = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
+    scores = load_maskformer(tmp_path).scores(image)
+    assert torch.equal(scores, model.scores(image))
+    assert scores.shape == (2, K, SIZE, SIZE)
     weights = load_file(tmp_path / WEIGHTS)
     weights.pop(next(iter(weights)))
     save_file(weights, tmp_path / WEIGHTS)

@@ -1,35 +1,25 @@
 from __future__ import annotations
 
 import copy
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from support.tiny import TinyDataset
 from support.tiny_data import CLASSES, SIZE
 from torch import Tensor
 
 from semflow.core.errors import UserError
-from semflow.core.files import sha256_of, write_json
-from semflow.core.resume import ROOT_VARIABLE
 from semflow.peers.adversaries import new_adversary
+from semflow.peers.layers import semantics_of
 from semflow.peers.loop import new_duel, optimise_in_turn
 from semflow.peers.schema import AdversarialParams, PeerStage
-from semflow.peers.synthesizer import CONFIG, WEIGHTS, Synthesizer, load_synthesizer
-from semflow.peers.train import train_peer
+from semflow.peers.synthesizer import WEIGHTS, Synthesizer, load_synthesizer
 from semflow.schema import DatasetParams
-from semflow.training.checkpoints import SECONDS_VARIABLE, Checkpoints
-from semflow.training.inputs import ModelInputs
+from semflow.training.checkpoints import Checkpoints
 from semflow.training.loop import Progress, watch_nothing
 from semflow.training.samples import TrainingSamples
-from tools.closure import ROOT
 
 K = len(CLASSES.names)
 SYSTEMS = ("spade", "pix2pixhd", "sc_gan", "cycle_gan")
@@ -112,79 +102,6 @@ def test_a_state_that_is_loaded_goes_on_to_the_same_weights_as_one_that_never_st
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
 
 
-def inputs_of(dataset: TinyDataset, here: Path) -> ModelInputs:
-    """The tiny data set; a peer reads neither autoencoder nor backbone."""
-    for name in ("autoencoder", "backbone"):
-        (here / name).mkdir()
-    return ModelInputs(
-        "earth",
-        dataset.shards,
-        dataset.image_latents,
-        here / "autoencoder",
-        here / "backbone",
-    )
-
-
-PROGRAM = """
-import json, sys
-from pathlib import Path
-import torch
-from semflow.peers.schema import PeerStage
-from semflow.peers.train import train_peer
-from semflow.training.inputs import ModelInputs
-torch.set_num_threads(1)
-params, paths, out = json.loads(Path("stage.json").read_text()), sys.argv[1:6], sys.argv[6]
-train_peer(ModelInputs("earth", *map(Path, paths[1:])), PeerStage.model_validate(params), Path(out))
-"""
-
-
-def start(inputs: ModelInputs, out: str, scratch: str, seconds: float) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": "1",
-        ROOT_VARIABLE: scratch,
-        SECONDS_VARIABLE: str(seconds),
-    }
-    paths = [str(path) for path in inputs.folders()]
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "-", *paths, out],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def test_a_killed_training_goes_on_and_gives_the_same_bytes(
-    dataset: TinyDataset,
-    params: DatasetParams,
-    peer: AdversarialParams,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    stage, inputs = settings(params, peer, 25), inputs_of(dataset, tmp_path)
-    write_json(Path("stage.json"), stage.model_dump(mode="json"))
-    monkeypatch.setenv(ROOT_VARIABLE, "undisturbed")
-    train_peer(inputs, stage, Path("expected"))
-
-    killed = start(inputs, "found", "disturbed", 0)
-    while not list(Path("disturbed").rglob("*.pt.json")):
-        assert killed.poll() is None, killed.communicate()[1]
-        time.sleep(0.01)
-    os.killpg(killed.pid, signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert not Path("found").exists()
-
-    resumed = start(inputs, "found", "disturbed", 3600)
-    _, log = resumed.communicate()
-    assert resumed.returncode == 0, log
-    assert "spade: resumed at step" in log
-    for name in (WEIGHTS, CONFIG):
-        assert sha256_of(Path("found", name)) == sha256_of(Path("expected", name))
-
-
 @pytest.fixture
 def synthesizer(peer: AdversarialParams) -> Synthesizer:
     return Synthesizer(new_adversary(peer, K).generator, peer, K)
@@ -199,11 +116,10 @@ def test_a_saved_synthesizer_comes_back_and_draws_by_each_samples_generator(
 ) -> None:
     synthesizer.save(tmp_path)
     loaded = load_synthesizer(tmp_path)
-    label = torch.randint(0, K, (1, SIZE, SIZE), dtype=torch.uint8).repeat(3, 1, 1)
-    images = loaded.synthesize(label, generators(1, 2, 1))
-    assert images.shape == (3, SIZE, SIZE, 3)
-    assert images.dtype == torch.uint8
-    assert torch.equal(images, synthesizer.synthesize(label, generators(1, 2, 1)))
+    semantics = semantics_of(torch.randint(0, K, (1, SIZE, SIZE)).repeat(3, 1, 1), K)
+    images = loaded.images(semantics, generators(1, 2, 1))
+    assert images.shape == (3, 3, SIZE, SIZE)
+    assert torch.equal(images, synthesizer.images(semantics, generators(1, 2, 1)))
     assert torch.equal(images[0], images[2])
     assert not torch.equal(images[0], images[1])
 
@@ -223,10 +139,10 @@ def test_a_missing_tensor_is_refused_with_one_line(
 
 
 def test_only_cycle_gan_segments(peer: AdversarialParams, synthesizer: Synthesizer) -> None:
-    pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), dtype=torch.uint8)
+    image = torch.rand(2, 3, SIZE, SIZE) * 2 - 1
     with pytest.raises(UserError, match="spade does not segment"):
-        synthesizer.segment(pixels)
+        synthesizer.scores(image)
     both = peer.model_copy(update={"system": "cycle_gan"})
-    ids = Synthesizer(new_adversary(both, K).generator, both, K).segment(pixels)
-    assert ids.shape == (2, SIZE, SIZE)
-    assert int(ids.max()) < K
+    scores = Synthesizer(new_adversary(both, K).generator, both, K).scores(image)
+    assert scores.shape == (2, K, SIZE, SIZE)
+    assert float(scores.sum(dim=1).max()) < 1
