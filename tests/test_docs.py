@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tools import licences
 from tools.closure import ROOT
+from tools.lock import pinned
 
 RELIABILITY = ROOT / "docs" / "reliability.md"
 FAULTS = 36
@@ -53,7 +56,7 @@ def test_the_table_of_licences_has_every_pinned_package_in_its_version() -> None
         )
     }
     stated.pop("package")
-    assert {name: version for name, (version, _) in stated.items()} == licences.pinned()
+    assert {name: version for name, (version, _) in stated.items()} == pinned()
     assert all(licence.strip() for _, licence in stated.values())
 
 
@@ -78,3 +81,20 @@ def test_a_licence_is_what_the_packages_metadata_says(
     lines = [("Metadata-Version", "2.4"), ("Name", "some"), ("Version", "1.0"), *fields]
     (folder / "METADATA").write_text("".join(f"{name}: {value}\n" for name, value in lines))
     assert licences.licence_of(Distribution.at(folder)) == expected
+
+
+def test_the_citation_names_the_paper_and_the_project_as_it_is_released() -> None:
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    assert (str(citation["version"]), citation["license"]) == (
+        project["version"],
+        project["license"],
+    )
+    paper = citation["preferred-citation"]
+    assert paper["type"] == "conference-paper"
+    assert paper["year"] == 2024
+    assert paper["authors"][0] == {"family-names": "Wang", "given-names": "Chaoyang"}
+    # The README cites the same title.
+    assert paper["title"] in " ".join((ROOT / "README.md").read_text("utf-8").split())

@@ -12,13 +12,12 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
 
 from semflow.core.files import write_text
 from tools.closure import ROOT
+from tools.lock import pinned
 
 DOCS = ROOT / "docs" / "licences.md"
-PINNED = ROOT / "constraints.txt"
 START, END = "<!-- packages: written by tools/licences.py -->", "<!-- end of packages -->"
 LONGEST = 60
 """Of a licence field: some packages put the whole text there."""
@@ -30,13 +29,6 @@ def main() -> None:
     before, rest = text.split(START)
     table = "\n".join(["| package | version | licence |", "|---|---|---|", *rows()])
     write_text(DOCS, f"{before}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}")
-
-
-def pinned(path: Path = PINNED) -> dict[str, str]:
-    """Names and versions of constraints.txt, in its order."""
-    lines = path.read_text("utf-8").splitlines()
-    pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
-    return {name.strip(): version.strip() for name, version in pairs}
 
 
 def rows() -> Iterator[str]:
