@@ -26,6 +26,7 @@ PACKAGES = (
     "semflow.flow",
     "semflow.formulations",
     "semflow.checkpoint",
+    "semflow.inference",
     "semflow.pipeline",
     "semflow.metrics",
     "semflow.training",
