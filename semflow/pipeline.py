@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from diffusers.utils import is_accelerate_available
 from diffusers.utils.logging import disable_progress_bar
+from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
@@ -27,18 +28,19 @@ from semflow.inference.pictures import (
     check_output_type,
     images_as,
     labels_as,
+    labels_of,
     read_images,
     read_labels,
 )
 from semflow.inference.sizes import Canvas, Fit, canvas_for
 from semflow.inference.steps import TENSOR_INPUTS, StepCallback, after_step_of
 from semflow.inference.windows import OVERLAP
-from semflow.networks.anchors import nearest_anchor, unit_range_anchors
+from semflow.networks.anchors import unit_range_anchors
 from semflow.networks.encoding import latent_shape, to_pixels
 from semflow.pseudo_masks.noise import MaskNoise
 
-BAND = 2**20
-"""Pixels whose distances to all anchors are held at once."""
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
+"""What `from_pretrained` takes for the way from a hub."""
 
 
 class How(NamedTuple):
@@ -71,9 +73,13 @@ class SemFlowPipeline(LatentPipeline):
         """
         # diffusers loads so by default as well, and complains on stderr where it cannot.
         options.setdefault("low_cpu_mem_usage", is_accelerate_available())
-        loaded: Self = super().from_pretrained(
-            folder_or_repo, **options | {"use_safetensors": True}
-        )
+        options["use_safetensors"] = True
+        if not Path(folder_or_repo).is_dir():
+            # By itself it would take lists of names in the index, as of classes, for components.
+            how = {name: options.pop(name) for name in HUB_OPTIONS if name in options}
+            patterns = ["*.json", "*.safetensors"]
+            folder_or_repo = snapshot_download(str(folder_or_repo), allow_patterns=patterns, **how)
+        loaded: Self = super().from_pretrained(folder_or_repo, **options)
         return loaded
 
     def segment(
@@ -194,6 +200,7 @@ class SemFlowPipeline(LatentPipeline):
         self, images: Sequence[NDArray[np.uint8]], draws: Sequence[Draw], how: How
     ) -> list[NDArray[np.uint8]]:
         found = []
+        anchors = unit_range_anchors(self.palette.anchors).to(self.device)
         for canvases, pixels, rows in self._batches(images, how):
             windows = canvases[0].windows
             x_0 = self.encode_image(pixels, windows)
@@ -206,7 +213,7 @@ class SemFlowPipeline(LatentPipeline):
                 after_step=how.after_step,
             )
             for canvas, mask in zip(canvases, self.decode(x_1, windows), strict=True):
-                found.append(self._nearest(canvas.lift(mask)))
+                found.append(labels_of(canvas.lift(mask), anchors))
         return found
 
     @torch.no_grad()
@@ -256,12 +263,6 @@ class SemFlowPipeline(LatentPipeline):
                 for one, picture in zip(canvases[rows], pictures[rows], strict=True)
             ]
             yield canvases[rows], torch.from_numpy(np.stack(laid)).to(self.device), rows
-
-    def _nearest(self, mask: Tensor) -> NDArray[np.uint8]:
-        """A decoded pseudo-mask (3, H, W) -> label ids (H, W) uint8."""
-        anchors = unit_range_anchors(self.palette.anchors).to(mask.device)
-        bands = mask.split(max(1, BAND // mask.shape[2]), dim=1)
-        return torch.cat([nearest_anchor(band[None], anchors)[0] for band in bands]).cpu().numpy()
 
     def _noise(self, draws: Sequence[Draw], size: Sequence[int]) -> MaskNoise:
         each = [self.draw_noise([draw.item], draw.seed, size) for draw in draws]

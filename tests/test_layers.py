@@ -34,6 +34,7 @@ PACKAGES = (
     "semflow.peers",
     "semflow.evaluation",
     "semflow.report",
+    "semflow.card",
     "semflow.schema",
     "semflow.cost",
     "semflow.cli",

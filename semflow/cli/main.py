@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from semflow.cli import cost, directions, doctor, init, inspect, score, use
+from semflow.cli import card, cost, directions, doctor, init, inspect, score, use
 from semflow.cli.extras import extra_of
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
@@ -55,6 +55,7 @@ app.command()(score.score)
 app.command()(inspect.inspect)
 app.command()(use.use)
 app.command()(cost.cost)
+app.command()(card.card)
 app.command()(init.init)
 app.command()(doctor.doctor)
 

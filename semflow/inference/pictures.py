@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from semflow.core.errors import UserError
+from semflow.networks.anchors import nearest_anchor
 
 Picture: TypeAlias = Image.Image | NDArray[Any] | Tensor
 Pictures: TypeAlias = Picture | Sequence[Picture]
@@ -24,6 +25,8 @@ OutputType = Literal["pil", "np", "pt"]
 Batch: TypeAlias = list[Image.Image] | NDArray[Any] | Tensor
 """N pictures in one of the forms of OutputType."""
 
+BAND = 2**20
+"""Pixels whose distances to all anchors are held at once."""
 DEEP_MODES = ("I", "F", "I;16")
 """Pillow's modes of more than 8 bits a channel, which it would cut off at 255."""
 
@@ -68,6 +71,17 @@ def read_labels(labels: Pictures) -> list[NDArray[np.uint8]]:
         UserError: None at all, or one of another shape, dtype or range.
     """
     return [_label(one) for one in _one_by_one(labels, 2, "label")]
+
+
+def labels_of(mask: Tensor, anchors: Tensor) -> NDArray[np.uint8]:
+    """A decoded pseudo-mask (3, H, W) float in [-1, 1] -> label ids (H, W) uint8.
+
+    Args:
+        mask: Of any size; its rows are read in bands.
+        anchors: (K, 3) in the same units.
+    """
+    bands = mask.split(max(1, BAND // mask.shape[2]), dim=1)
+    return torch.cat([nearest_anchor(band[None], anchors)[0] for band in bands]).cpu().numpy()
 
 
 def images_as(images: Sequence[NDArray[np.uint8]], output_type: OutputType) -> Batch:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.tiny import random_images, random_label
+from support.tiny import CHANNELS, random_images, random_label, tiny_pipeline
 from support.tiny_data import SIZE
 
 from semflow.core.errors import UserError
 from semflow.inference.pictures import SemFlowOutput
+from semflow.networks.ends import Ends
 from semflow.pipeline import SemFlowPipeline
 
 LABELS = [random_label(seed) for seed in range(3)]
@@ -109,3 +110,19 @@ def test_a_callback_that_cannot_be_called_is_refused(moving_pipeline: SemFlowPip
         moving_pipeline(PICTURES, solver="dopri5", callback_on_step_end=callback)
     with pytest.raises(UserError, match="given 'latents' alone, asked for 'prompt_embeds'"):
         moving_pipeline(PICTURES, callback_on_step_end_tensor_inputs=["prompt_embeds"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision_networks_compute_in_it_and_results_stay_close(
+    dtype: torch.dtype,
+) -> None:
+    ends = Ends(CHANNELS)
+    ends.mean.data.fill_(1 / 3)
+    pipeline = tiny_pipeline(moving=True, ends=ends)
+    exact = made(pipeline, labels=LABELS[0], generator=seeded(0))
+    assert pipeline.to("cpu", dtype) is pipeline
+    assert {pipeline.vae.dtype, pipeline.unet.dtype, pipeline.null_prompt.dtype} == {dtype}
+    # What scales latents keeps its precision.
+    assert ends.mean.dtype == torch.float32
+    assert pipeline.encode_label(torch.from_numpy(LABELS[0][None]), None).dtype == torch.float32
+    assert np.abs(made(pipeline, labels=LABELS[0], generator=seeded(0)) - exact).mean() < 3
