@@ -17,20 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from bench import figure
+from semflow.card.picture import held_out_picture
 from semflow.core.files import read_json, write_json, write_text
-from semflow.core.pictures import color_table, picture_grid
-from semflow.core.seeds import spread
 from semflow.evaluation.results import read_metrics
-from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.pipeline import load_pipeline
 from semflow.schema import read_params
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
-from semflow.shards.tar import png_pixels
 from stages.entry import Folders
 
 README = Path("README.md")
@@ -101,25 +97,9 @@ def keep(dataset: str, name: Path) -> None:
     pipeline = load_pipeline(folders.pipeline)
     pipeline.set_progress_bar_config(disable=True)
     tested = ShardFolder(read_manifest(folders.shards / metrics.split))
-    image = Image.fromarray(picture(pipeline, tested))
+    image = Image.fromarray(held_out_picture(pipeline, tested, TILES, SEEDS))
     size = (image.width * PICTURE_SCALE, image.height * PICTURE_SCALE)
     image.resize(size, Image.Resampling.NEAREST).save(name.with_suffix(".png"), optimize=True)
-
-
-def picture(pipeline: SemFlowPipeline, tested: ShardFolder) -> NDArray[np.uint8]:
-    """Held-out samples both ways, a column each, as one (H, W, 3) uint8 picture.
-
-    From above: image, label, its segmentation, and a synthesis from the label for each seed.
-    """
-    colors = color_table(pipeline.config.class_colors)
-    columns = []
-    for position in spread(len(tested), TILES):
-        image = png_pixels(tested.read(position, "image.png"))
-        label = png_pixels(tested.read(position, "label.png"))
-        [segmented] = pipeline.segment(Image.fromarray(image))
-        made = [np.asarray(pipeline.synthesize(label, seed=seed)[0]) for seed in SEEDS]
-        columns.append([image, colors[label], colors[segmented], *made])
-    return picture_grid(list(zip(*columns, strict=True)))
 
 
 def with_figures(readme: str, runs: Sequence[Run], kept: Sequence[Figures]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import safe_open
 from torch import nn
@@ -116,7 +118,8 @@ def check_tensors(network: nn.Module, folder: Path) -> None:
     """Holds a loaded network against its file: what is missing there would be random numbers.
 
     Raises:
-        UserError: The file lacks a tensor, or holds one that the network does not have.
+        UserError: The file lacks a tensor, holds one that the network does not have, or holds
+            numbers that are not finite.
     """
     expected = set(network.state_dict())
     with safe_open(folder / WEIGHTS, framework="pt") as weights:
@@ -126,3 +129,11 @@ def check_tensors(network: nn.Module, folder: Path) -> None:
         raise UserError(
             f"{folder / WEIGHTS} {what} tensor {odd[0][:80]!r} ({len(odd)} in all); train it anew"
         )
+    if not _is_finite(network):
+        raise UserError(f"{folder} has weights that are not finite; train it anew")
+
+
+def _is_finite(network: nn.Module) -> bool:
+    # One pass without copies; a sum of finite float32 numbers is finite in float64.
+    sums = (weights.detach().sum(dtype=torch.float64) for weights in network.parameters())
+    return math.isfinite(sum(map(float, sums)))

@@ -216,6 +216,7 @@ REACH = {
     "semflow/flow": {"train"},
     "semflow/formulations": {"train"},
     "semflow/checkpoint.py": {"train"},
+    "semflow/inference": {"train"},
     "semflow/pipeline.py": {"train"},
     "semflow/training": {"train", "baseline"},
     "semflow/baselines": {"baseline"},

@@ -271,11 +271,11 @@ def test_a_moving_field_changes_what_a_still_one_leaves(
 
 
 def test_an_image_or_label_of_another_size_is_refused(still_pipeline: SemFlowPipeline) -> None:
-    with pytest.raises(UserError, match="the image is 20x16, this model takes 16x16; resize"):
+    with pytest.raises(UserError, match="the picture is 20x16, this model takes 16x16; resize"):
         still_pipeline.segment(Image.new("RGB", (20, SIZE)))
-    with pytest.raises(UserError, match="the label is 16x24, this model takes 16x16"):
+    with pytest.raises(UserError, match="the picture is 16x24, this model takes 16x16"):
         still_pipeline.synthesize(np.zeros((24, SIZE), np.uint8))
-    with pytest.raises(UserError, match="this model takes 16x16"):
+    with pytest.raises(UserError, match="the picture is 3x16, this model takes 16x16"):
         still_pipeline.synthesize(np.zeros((SIZE, SIZE, 3), np.uint8))
 
 

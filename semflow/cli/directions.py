@@ -7,7 +7,7 @@ read again and carried through, so that memory holds one of them however many ar
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -28,6 +28,13 @@ Solver: TypeAlias = Annotated[
     str | None,
     typer.Option(help="euler, heun, midpoint or dopri5; without, the checkpoint's default."),
 ]
+Fit: TypeAlias = Annotated[
+    Literal["resize", "window"] | None,
+    typer.Option(
+        help="What is done with another size than the model's: resize there and back, or slide the "
+        "model over it as a window. Without, it is refused."
+    ),
+]
 Force: TypeAlias = Annotated[
     bool, typer.Option("--force", help="Replace results that exist; an input is never replaced.")
 ]
@@ -39,11 +46,16 @@ def segment(
     out: Out,
     steps: Steps = None,
     solver: Solver = None,
+    fit: Fit = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="Of a formulation that segments from noise."),
+    ] = 0,
     force: Force = False,
 ) -> None:
     """Segment images.
 
-    <stem>.png holds label ids, <stem>.color.png their display colours.
+    <stem>.png holds label ids, <stem>.color.png their display colours; both have the image's size.
 
     \b
     Example:
@@ -51,17 +63,16 @@ def segment(
     """
     # Imported here, as below: help and completion must not wait for torch.
     import numpy as np
-    from PIL import Image
 
     from semflow.cli.images import check_size, plan_outputs, read_image, write_png
 
     plan = plan_outputs(images, out, (".png", ".color.png"), force)
     model = _load(pipeline)
     for path in images:
-        check_size(path, read_image(path), model.config.image_size)
+        check_size(path, read_image(path), model.config.image_size, fit)
     colors = np.asarray(model.config.class_colors, np.uint8)
     for path, (ids, picture) in zip(images, plan, strict=True):
-        [label] = model.segment(Image.fromarray(read_image(path)), steps, solver)
+        [label] = model.segment(read_image(path), steps, solver, seed, fit=fit)
         write_png(label, ids)
         write_png(colors[label], picture)
 
@@ -74,6 +85,7 @@ def synthesize(
     out: Out,
     steps: Steps = None,
     solver: Solver = None,
+    fit: Fit = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that tells samples apart.")
     ] = 0,
@@ -82,7 +94,7 @@ def synthesize(
 ) -> None:
     """Synthesize images from labels.
 
-    <stem>.<k>.png is sample k; its noise follows from the seed and k alone.
+    <stem>.<k>.png is sample k, of the label's size; its noise follows from the seed and k alone.
 
     \b
     Example:
@@ -96,13 +108,13 @@ def synthesize(
     model = _load(pipeline)
     for path in labels:
         label = read_label(path)
-        check_size(path, label, model.config.image_size)
+        check_size(path, label, model.config.image_size, fit)
         try:
             model.palette.check_label(label)
         except ValueError as error:
             raise UserError(f"{path}: {error}; give label ids, not colours") from None
     for path, pictures in zip(labels, plan, strict=True):
-        made = model.synthesize([read_label(path)] * samples, steps, solver, seed)
+        made = model.synthesize([read_label(path)] * samples, steps, solver, seed, fit=fit)
         for image, picture in zip(made, pictures, strict=True):
             write_png(np.asarray(image), picture)
 

@@ -37,22 +37,23 @@ def read_label(path: Path) -> NDArray[np.uint8]:
     return _read(path, files.read_label)
 
 
-def check_size(path: Path, pixels: NDArray[np.uint8], size: Sequence[int]) -> None:
+def check_size(path: Path, pixels: NDArray[np.uint8], size: Sequence[int], fit: str | None) -> None:
     """Holds an input's size against the model's.
 
     Args:
         path: The input, for the error.
         pixels: (H, W) or (H, W, 3).
         size: Height and width that the model takes.
+        fit: What is done with another size; None for nothing.
 
     Raises:
-        UserError: They differ.
+        UserError: They differ, and nothing is done about it.
     """
     height, width = pixels.shape[:2]
-    if (height, width) != tuple(size):
+    if fit is None and (height, width) != tuple(size):
         raise UserError(
             f"{path} is {width}x{height}, this model takes {size[1]}x{size[0]}; "
-            "resize or crop it first"
+            "give --fit resize or --fit window"
         )
 
 

@@ -11,7 +11,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from semflow.cli import cost, directions, doctor, importing, init, inspect, report, score, use
+from semflow.cli import (
+    card,
+    cost,
+    directions,
+    doctor,
+    importing,
+    init,
+    inspect,
+    report,
+    score,
+    use,
+)
+from semflow.cli.extras import extra_of
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -54,6 +66,7 @@ app.command()(score.score)
 app.command()(inspect.inspect)
 app.command()(use.use)
 app.command()(cost.cost)
+app.command()(card.card)
 app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(importing.import_unet)
@@ -61,13 +74,21 @@ app.command()(report.report)
 
 
 def main() -> None:
-    """Runs one sub-command; a user's mistake is one line on stderr and exit code 2."""
+    """Runs one sub-command; a user's mistake is one line on stderr and exit code 2.
+
+    So is a package that is not there because its extra was not installed.
+    """
     try:
         code = app(prog_name=NAME, standalone_mode=False)
     except UserError as error:
         _refuse(str(error))
     except typer.TyperException as error:
         _refuse(_usage_mistake(error))
+    except ModuleNotFoundError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        _refuse(f"this needs {error.name}, which is not installed; {extra}")
     sys.exit(code or 0)
 
 

@@ -12,6 +12,8 @@ from torchdiffeq import odeint
 
 Velocity = Callable[[Tensor, float], Tensor]
 Step = Callable[[Velocity, Tensor, float, float], Tensor]
+AfterStep = Callable[[int, float, Tensor], Tensor]
+"""Number of a step from 0, the time of its start, and the state it led to -> what to go on from."""
 
 
 def uniform_grid(start: float, end: float, num_steps: int) -> list[float]:
@@ -93,6 +95,7 @@ class Solver:
         grid_power: Of `time_grid`, for a number of steps.
         tolerance: Absolute and relative error of a step, above 0, where the solver chooses them.
         last_step_from: Where the last step to the mask starts; None where the grid says it.
+        after_step: What is done to the state after each of a number of steps; None for nothing.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Solver:
     grid_power: float
     tolerance: float
     last_step_from: float | None = None
+    after_step: AfterStep | None = None
 
     def solve(self, velocity: Velocity, x: Tensor, start: float, end: float) -> Tensor:
         """Carries x (N, C, h, w) along the flow from time start to time end.
@@ -118,7 +122,7 @@ class Solver:
         grid = time_grid(start, end, self.num_steps, self.grid_power)
         if to_mask and self.last_step_from is not None:
             grid = with_last_step(grid, self.last_step_from)
-        return solve(velocity, x, grid, SOLVERS[self.name])
+        return solve(velocity, x, grid, SOLVERS[self.name], self.after_step)
 
 
 @torch.no_grad()
@@ -147,7 +151,13 @@ def euler_states(
 
 
 @torch.no_grad()
-def solve(velocity: Velocity, x: Tensor, grid: Sequence[float], step: Step) -> Tensor:
+def solve(
+    velocity: Velocity,
+    x: Tensor,
+    grid: Sequence[float],
+    step: Step,
+    after_step: AfterStep | None = None,
+) -> Tensor:
     """Carries x along the flow from grid[0] to grid[-1].
 
     Args:
@@ -155,12 +165,15 @@ def solve(velocity: Velocity, x: Tensor, grid: Sequence[float], step: Step) -> T
         x: (N, C, h, w) at time grid[0].
         grid: times, increasing or decreasing.
         step: one of SOLVERS.
+        after_step: what is done to the state after each step; None for nothing.
 
     Returns:
         (N, C, h, w) at time grid[-1].
     """
-    for t, t_next in pairwise(grid):
+    for number, (t, t_next) in enumerate(pairwise(grid)):
         x = step(velocity, x, t, t_next)
+        if after_step is not None:
+            x = after_step(number, t, x)
     return x
 
 

@@ -106,13 +106,16 @@ class BBDM:
         """From the mask's latents to the image's in N steps of the accelerated sampler."""
         assert solver.num_steps is not None
         x = x_1
-        for t, u in pairwise(time_grid(1.0, 0.0, solver.num_steps, solver.grid_power)):
+        grid = time_grid(1.0, 0.0, solver.num_steps, solver.grid_power)
+        for number, (t, u) in enumerate(pairwise(grid)):
             x_0 = x - network(x, t)
             kept, variance = step(t, u, ETAS[solver.name])
             around = x - torch.lerp(x_0, x_1, t)
             x = torch.lerp(x_0, x_1, u) + kept * around
             if variance > 0:
                 x = x + math.sqrt(variance) * normal_like(x, generators)
+            if solver.after_step is not None:
+                x = solver.after_step(number, t, x)
         return x
 
     def _refuse(self) -> NoReturn:

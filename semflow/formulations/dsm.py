@@ -88,10 +88,12 @@ class DSM:
         scheduler = {DDIM: DDIMScheduler, DDPM: DDPMScheduler}[solver.name](**SCHEDULE)
         scheduler.set_timesteps(solver.num_steps)
         x = normal_like(x_0, generators)
-        for timestep in scheduler.timesteps:
+        for number, timestep in enumerate(scheduler.timesteps):
             noise = network(torch.cat([x, x_0], dim=1), float(timestep) / TIMESTEPS)
             # A generator for each sample, of which DDIM takes nothing.
             x = scheduler.step(noise, timestep, x, generator=list(generators)).prev_sample
+            if solver.after_step is not None:
+                x = solver.after_step(number, float(timestep) / TIMESTEPS, x)
         return x
 
     def to_image(

@@ -6,16 +6,19 @@ Raw posterior moments are what is stored; sampling and scaling happen when they 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
-from accelerate import Accelerator
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
 from semflow.core.provenance import processor
 from semflow.networks.autoencoder import PatchAutoencoder
+
+if TYPE_CHECKING:
+    # Of the extra `train`; a checkpoint is used without it.
+    from accelerate import Accelerator
 
 Autoencoder: TypeAlias = AutoencoderKL | PatchAutoencoder
 
@@ -44,14 +47,18 @@ def latents_from_moments(moments: Tensor, noise: Tensor | None, scaling_factor: 
 
 
 def encode(autoencoder: Autoencoder, image: Tensor) -> Tensor:
-    """Image (N, 3, H, W) float in [-1, 1] -> final latents (N, C, h, w), the posterior's mode."""
-    moments = encode_moments(autoencoder, image)
+    """Image (N, 3, H, W) float in [-1, 1] -> final latents (N, C, h, w), the posterior's mode.
+
+    The autoencoder computes in its own dtype; the latents are float32.
+    """
+    moments = encode_moments(autoencoder, image.to(autoencoder.dtype)).float()
     return latents_from_moments(moments, None, autoencoder.config.scaling_factor)
 
 
 def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
-    """Final latents (N, C, h, w) -> image (N, 3, H, W) float around [-1, 1], not clamped."""
-    image: Tensor = autoencoder.decode(latents / autoencoder.config.scaling_factor).sample
+    """Final latents (N, C, h, w) -> image (N, 3, H, W) float32 around [-1, 1], not clamped."""
+    raw = (latents / autoencoder.config.scaling_factor).to(autoencoder.dtype)
+    image: Tensor = autoencoder.decode(raw).sample.float()
     return image
 
 

@@ -46,7 +46,7 @@ def clip_null_prompt(source: HubSource) -> NullPrompt:
         from transformers import CLIPTextModel, CLIPTokenizer
     except ImportError:
         raise UserError(
-            "a hub backbone needs its text encoder once: pip install '.[hub]'"
+            "a hub backbone needs its text encoder once: pip install 'semflow[hub]'"
         ) from None
     options = {"revision": source.revision}
     try:

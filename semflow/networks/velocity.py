@@ -44,7 +44,7 @@ class VelocityField(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Latents (N, C, h, w) and times (N,) float32 in [0, 1] -> the U-Net's answer, float32."""
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = x.to(self.null_prompt.dtype).contiguous(memory_format=torch.channels_last)
         prompt = self.null_prompt.expand(len(x), -1, -1)
         velocity: Tensor = self.unet(x, t * TIMESTEPS, prompt, return_dict=False)[0]
         return velocity.float()
@@ -79,6 +79,17 @@ class PreconditionedField(nn.Module):
             known.drift[:, None, None] + linear + correction * known.residual[:, :, None, None]
         )
         return velocity
+
+
+def make_field(
+    unet: UNet2DConditionModel,
+    null_prompt: Tensor,
+    statistics: LatentStatistics | None,
+    padding_mode: PaddingMode,
+) -> VelocityField | PreconditionedField:
+    """The velocity v(x, t) of a checkpoint's parts; arguments as of the two fields."""
+    field = VelocityField(unet, null_prompt, padding_mode)
+    return field if statistics is None else PreconditionedField(field, statistics)
 
 
 def set_padding_mode(network: nn.Module, padding_mode: PaddingMode) -> None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from semflow.core.files import read_json
+from semflow.inference.draws import item_generators
 from semflow.networks.encoding import to_pixels, to_unit_range
 from semflow.peers.layers import semantics_of
 from semflow.peers.maskformer import MaskFormer, load_maskformer
 from semflow.peers.synthesizer import CONFIG, Synthesizer, load_synthesizer
-from semflow.pipeline import item_generators
 
 ONE_PASS = "pass"
 """In the place of a solver's name: a peer takes one step, through the whole of its network."""

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from support.tiny import TinyDataset
 
-from bench.readme import END, RUNS, START, Run, main, picture, with_figures
+from bench.readme import END, RUNS, SEEDS, START, TILES, Run, main, with_figures
+from semflow.card.picture import held_out_picture
 from semflow.core.files import read_json
 from semflow.evaluation.results import Metrics, write_metrics
 from semflow.pipeline import SemFlowPipeline
@@ -78,7 +79,7 @@ def test_the_picture_has_a_column_a_tile_and_five_rows(
     dataset: TinyDataset, moving_pipeline: SemFlowPipeline
 ) -> None:
     val = ShardFolder(read_manifest(dataset.shards / "val"))
-    grid = picture(moving_pipeline, val)
+    grid = held_out_picture(moving_pipeline, val, TILES, SEEDS)
     assert grid.shape == (5 * 16 + 4 * 2, 3 * 16 + 2 * 2, 3)
     # The two seeds' syntheses, below each other.
     assert not np.array_equal(grid[54:70, :16], grid[72:88, :16])

@@ -23,6 +23,7 @@ COMMANDS = (
     "inspect",
     "use",
     "cost",
+    "card",
     "init",
     "doctor",
     "import-unet",

@@ -14,13 +14,14 @@ from support.tiny import CHANNELS, TinyDataset, flow_inputs, train_stage
 from support.tiny_data import SIZE
 from torch import Generator, Tensor
 
-from semflow import pipeline
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
 from semflow.flow.solvers import Solver
 from semflow.formulations.protocol import Draw, Learner, Network, Randoms
 from semflow.formulations.registry import FORMULATIONS
 from semflow.formulations.schema import FlowParams
+from semflow.inference import latent_pipeline
+from semflow.pipeline import load_pipeline
 from semflow.schema import DatasetParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
@@ -80,7 +81,7 @@ class Ends:
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the registry, wherever that is read."""
     formulations = types.MappingProxyType({**FORMULATIONS, "ends": Ends()})
-    for module in (assembly, flow, pipeline):
+    for module in (assembly, flow, latent_pipeline):
         monkeypatch.setattr(module, "FORMULATIONS", formulations)
 
 
@@ -107,7 +108,7 @@ def test_it_trains_and_segments_and_synthesizes_by_the_same_code(
     trained = train(tiny_models, dataset, params)
     config = read_json(trained / "model_index.json")
     assert (config["formulation"], config["solver"]) == ("ends", "at_once")
-    checkpoint = pipeline.load_pipeline(trained)
+    checkpoint = load_pipeline(trained)
     unet = checkpoint.unet.config
     assert (unet.in_channels, unet.out_channels) == (2 * CHANNELS, 2 * CHANNELS)
 

@@ -1,0 +1,1 @@
+"""A model card: what a checkpoint was made from, how, and what was measured of it."""

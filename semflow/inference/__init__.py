@@ -1,0 +1,1 @@
+"""What a checkpoint does with pictures: latents both ways, forms of in- and output, windows."""
