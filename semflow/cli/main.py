@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from semflow.cli import cost, directions, doctor, init, inspect, score, use
+from semflow.cli import cost, directions, doctor, init, inspect, score, serve, use
 from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
 
@@ -56,6 +56,7 @@ app.command()(use.use)
 app.command()(cost.cost)
 app.command()(init.init)
 app.command()(doctor.doctor)
+app.command(name="app")(serve.serve)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typer.main import get_command
 from semflow.cli.main import app
 from tools.closure import ROOT
 
-COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "cost", "init", "doctor")
+COMMANDS = ("segment", "synthesize", "score", "inspect", "use", "cost", "init", "doctor", "app")
 
 
 def alone(*arguments: str, environment: Mapping[str, str] | None = None) -> Result:
