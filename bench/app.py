@@ -41,7 +41,7 @@ FLAGS = (
 SCREENS = {1280: (900, "light"), 390: (844, "dark")}
 """Width: height, pixels, and what the system prefers."""
 OUT = ROOT / "docs" / "app.png"
-HEIGHT, GAP, COLORS = 1100, 24, 128
+HEIGHT, GAP, COLORS, KMEANS = 1000, 24, 256, 3
 SECONDS = 120
 """Until something has to be there."""
 
@@ -154,7 +154,8 @@ def side_by_side(paths: Sequence[Path]) -> Image.Image:
     both = Image.new("RGB", (wide.width + GAP + narrow.width, HEIGHT), "white")
     both.paste(wide, (0, 0))
     both.paste(narrow, (wide.width + GAP, 0))
-    return both.quantize(COLORS)
+    # Median cut alone gives small areas, such as a class in a legend, the colour of others.
+    return both.quantize(COLORS, kmeans=KMEANS)
 
 
 def free_port() -> int:

@@ -41,18 +41,19 @@ element.addEventListener('click', async event => {
   if (!button || !canvas) return;
   const tool = name => canvas.querySelector(`button[aria-label="${name}"]`);
   const swatches = () => canvas.querySelectorAll('button.color');
-  const drawn = () => new Promise(done => setTimeout(done, 60));
-  tool('Brush').click();
-  await drawn();
-  if (!swatches().length) { tool('Color').click(); await drawn(); }
-  swatches()[Number(button.dataset.index)].click();
-  await drawn();
-  if (swatches().length) tool('Color').click();
+  const press = async one => {
+    one.click();
+    await new Promise(done => setTimeout(done, 120));
+  };
+  await press(tool('Brush'));
+  if (!swatches().length) await press(tool('Color'));
+  await press(swatches()[Number(button.dataset.index)]);
   element.querySelectorAll('button').forEach(other =>
     other.setAttribute('aria-pressed', String(other === button)));
 });
 """
-"""Takes the brush of the class that was clicked: the canvas has them without names."""
+"""Takes the brush of the class that was clicked, in the canvas's own palette. That one has no names
+and stays open over what is painted, so that the style hides it."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _heading(handlers: Handlers, checkpoint: str) -> str:
 
 def _segmentation(handlers: Handlers) -> dict[str, Any]:
     gr.HTML("<h2>Image → label map</h2>", js_on_load=None)
-    with gr.Row(elem_classes="section"):
+    with gr.Row(elem_classes="beside narrow"):
         with gr.Column(scale=1, min_width=260):
             examples = gr.HTML(
                 _examples(handlers), js_on_load=PICK, visible=bool(handlers.examples)
@@ -137,7 +138,7 @@ def _synthesis(handlers: Handlers) -> dict[str, Any]:
     default = handlers.pipeline.config.synthesize_steps
     with gr.Column(visible=handlers.pipeline.formulation.synthesizes):
         gr.HTML("<h2>Label map → images</h2>", js_on_load=None)
-        with gr.Row(elem_classes="section"):
+        with gr.Row(elem_classes="beside wide"):
             with gr.Column(scale=2, min_width=300):
                 gr.HTML(
                     markup.brushes(handlers.names, handlers.colors, _first_brush(handlers)),

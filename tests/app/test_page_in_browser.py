@@ -98,8 +98,9 @@ def upload(page: Page, button: str, path: Path) -> None:
 def paint(page: Page, brush: str, *points: tuple[float, float]) -> None:
     """Draws a line over the canvas with a class's brush; points are shares of its sides."""
     page.locator("#brushes button", has_text=brush).click()
-    page.wait_for_timeout(600)
-    box = page.locator("#canvas canvas").bounding_box()
+    page.wait_for_selector(f'#brushes [aria-pressed="true"]:has-text("{brush}")')
+    settled(page)
+    box = page.locator("#canvas canvas").first.bounding_box()
     side = drawn_side(page)
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     places = [(middle[0] + (x - 0.5) * side, middle[1] + (y - 0.5) * side) for x, y in points]
@@ -108,7 +109,14 @@ def paint(page: Page, brush: str, *points: tuple[float, float]) -> None:
     for place in places:
         page.mouse.move(*place, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(600)
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Waits until no answer is on its way, and what came is drawn."""
+    page.wait_for_timeout(300)
+    page.wait_for_function("!/processing|queue/.test(document.body.innerText)")
+    page.wait_for_timeout(1000)
 
 
 def drawn_side(page: Page) -> float:
@@ -154,7 +162,7 @@ def test_a_painted_stroke_becomes_its_class_and_the_syntheses_follow(
     page: Page, pipeline: SemFlowPipeline, tmp_path: Path
 ) -> None:
     page.get_by_role("button", name="All background").click()
-    page.wait_for_timeout(1500)
+    settled(page)
     paint(page, "face", (0.25, 0.5), (0.75, 0.5))
     paint(page, "body", (0.5, 0.9), (0.5, 0.85))
     page.get_by_label("Seed").fill("7")
@@ -175,7 +183,7 @@ def test_a_painted_stroke_becomes_its_class_and_the_syntheses_follow(
 def test_an_uploaded_label_is_synthesized_with_every_id_kept(page: Page, tmp_path: Path) -> None:
     _, label = example(5)
     upload(page, "Upload a label map", EXAMPLES / "5-label.png")
-    page.wait_for_timeout(2500)
+    settled(page)
     synthesize(page)
     assert np.array_equal(saved(page, "painted.label.png", tmp_path), label)
 
@@ -184,7 +192,7 @@ def test_a_picked_example_replaces_what_was_painted(page: Page, tmp_path: Path) 
     paint(page, "accessory", (0.1, 0.1), (0.9, 0.1))
     page.get_by_role("button", name="Example 2").click()
     page.wait_for_selector('img[alt="The image 2"]')
-    page.wait_for_timeout(2500)
+    settled(page)
     synthesize(page)
     assert np.array_equal(saved(page, "painted.label.png", tmp_path), example(2)[1])
 
