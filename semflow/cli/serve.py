@@ -10,7 +10,12 @@ import typer
 
 def serve(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Folder of a checkpoint.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Folder of a checkpoint; without, the robots of the repository.",
+            show_default=False,
+        ),
     ] = Path("pretrained/robots"),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is.")] = 7860,
     host: Annotated[
