@@ -1,6 +1,6 @@
 # python3 and make are all that has to be there; everything else is installed into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help docs setup demo demo-long study smoke smoke-datasets test test-faults test-faults-long check format deps lock sbom audit
+.PHONY: help docs setup demo demo-long study smoke smoke-datasets test test-app test-faults test-faults-long check format deps lock sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,6 +20,7 @@ help:
 	@echo "make smoke      the same road scaled down to minutes, in a clone of its own; no figures"
 	@echo "make smoke-datasets  Cityscapes, CelebAMask-HQ, COCO-Stuff and a folder from generated raw trees"
 	@echo "make test       the test suite"
+	@echo "make test-app   the page of semflow app in Chromium, which the system has"
 	@echo "make test-faults  kills stages at random moments, breaks disks, caches and shards; minutes"
 	@echo "make test-faults-long  more of it, and rounds of train, evaluate, segment for two hours"
 	@echo "make check      lint, format, types, of bench and tools too"
@@ -70,6 +71,10 @@ smoke-datasets: setup
 
 test: setup
 	pytest
+
+test-app: setup
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test-app]'
+	pytest -m browser -rs tests/app
 
 test-faults: setup
 	pytest -m "faults and not faults_long" tests/faults

@@ -19,13 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from semflow.core.files import write_json
 from semflow.core.pictures import color_table, picture_grid
 from semflow.core.seeds import spread
+from semflow.filmstrip import Picture, decoded_states, path_states
 from semflow.flow.solvers import DOPRI5, uniform_grid
 from semflow.metrics.confusion import ConfusionMatrix
 from semflow.pipeline import SemFlowPipeline, load_pipeline
@@ -45,8 +44,6 @@ PATH_STEPS, PATH_FRAMES = 25, 9
 TOLERANCES = (1e-1, 1e-2, 1e-3)
 MEASURED = 64
 """Samples behind each number."""
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -159,37 +156,18 @@ def brightness(pipeline: SemFlowPipeline, samples: Samples, factor: float) -> di
     }
 
 
-def path_states(pipeline: SemFlowPipeline, images: Sequence[Picture]) -> list[Tensor]:
-    """Latents (N, C, h, w) on Euler's way from image to mask, PATH_STEPS + 1 of them."""
-    x = pipeline.encode_image(torch.from_numpy(np.stack(images)))
-    x = x if pipeline.ends is None else pipeline.ends.image_in(x)
-    states = [x]
-    with torch.no_grad():
-        for t, t_next in pairwise(uniform_grid(0.0, 1.0, PATH_STEPS)):
-            x = x + (t_next - t) * pipeline.field(x, torch.full((len(x),), t))
-            states.append(x)
-    return states
-
-
 def paths(pipeline: SemFlowPipeline, samples: Samples) -> list[list[Picture]]:
     """A row for each sample: its decoded states from image to pseudo-mask."""
-    states = path_states(pipeline, samples.images)
+    states = path_states(pipeline, samples.images, uniform_grid(0.0, 1.0, PATH_STEPS))
     chosen = [states[i] for i in spread(len(states), PATH_FRAMES)]
-    if chosen[-1] is not states[-1]:
-        chosen[-1] = states[-1]
-    frames = []
-    for number, x in enumerate(chosen):
-        # Between the ends the map back to latents lies between theirs.
-        share = number / (len(chosen) - 1)
-        if pipeline.ends is not None:
-            x = (1 - share) * pipeline.ends.image_out(x) + share * pipeline.ends.mask_out(x)
-        frames.append(pipeline.decode_pixels(x).numpy())
+    shares = [number / (len(chosen) - 1) for number in range(len(chosen))]
+    frames = decoded_states(pipeline, chosen, shares)
     return [[frame[row] for frame in frames] for row in range(len(samples.images))]
 
 
 def straightness(pipeline: SemFlowPipeline, samples: Samples) -> float:
     """Mean of |v - (x_1 - x_0)|^2 over |x_1 - x_0|^2 along Euler's way; 0 for a straight line."""
-    states = path_states(pipeline, samples.images)
+    states = path_states(pipeline, samples.images, uniform_grid(0.0, 1.0, PATH_STEPS))
     whole = states[-1] - states[0]
     off = [((b - a) * PATH_STEPS - whole).square().sum() for a, b in pairwise(states)]
     return float(torch.stack(off).mean() / whole.square().sum())

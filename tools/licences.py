@@ -37,7 +37,8 @@ def rows() -> Iterator[str]:
         try:
             found = distribution(name)
         except PackageNotFoundError:
-            sys.exit(f"error: {name} is not installed; run: pip install -e '.[test,peers]'")
+            extras = "test,peers,test-app"
+            sys.exit(f"error: {name} is not installed; run: pip install -e '.[{extras}]'")
         yield f"| {name} | {version} | {licence_of(found)} |"
 
 

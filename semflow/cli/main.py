@@ -21,6 +21,7 @@ from semflow.cli import (
     inspect,
     report,
     score,
+    serve,
     use,
 )
 from semflow.cli.extras import extra_of
@@ -71,6 +72,7 @@ app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(importing.import_unet)
 app.command()(report.report)
+app.command(name="app")(serve.serve)
 
 
 def main() -> None:

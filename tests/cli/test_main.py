@@ -28,6 +28,7 @@ COMMANDS = (
     "doctor",
     "import-unet",
     "report",
+    "app",
 )
 
 

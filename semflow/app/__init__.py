@@ -1,0 +1,1 @@
+"""The page of `semflow app`: both directions of a checkpoint in a browser."""
