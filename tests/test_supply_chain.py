@@ -18,7 +18,19 @@ from tools.lock import LOCKS, OUTSIDE, PINNED, Locked, parse, pinned, text_of, w
 from tools.sbom import SBOM, trimmed, wanted
 
 NAMES = ("build", "setup", "supply")
-OF_OTHER_EXTRAS = {"tokenizers", "transformers"}
+OF_OTHER_EXTRAS = {
+    "brotli",
+    "gradio",
+    "gradio-client",
+    "groovy",
+    "hf-gradio",
+    "pandas",
+    "playwright",
+    "pydub",
+    "python-multipart",
+    "safehttpx",
+    "semantic-version",
+}
 """Pinned for the extras hub and peers, which `make setup` does not install."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 

@@ -1,7 +1,7 @@
 """CycleGAN: Zhu et al., Unpaired Image-to-Image Translation using Cycle-Consistent GANs, ICCV 2017.
 
 Simplified against the paper: a label is one channel for each class, and its generator ends in a
-softmax over them, in place of a label drawn as an image; fewer and narrower layers, on patches of 2
+softmax over them, in place of a label drawn as an image; fewer and narrower layers, on patches of 4
 pixels; nearest-neighbour doubling; no history of syntheses for the discriminators; no identity
 loss. Within a batch labels are moved by one against images, so that no image ever meets its own
 label.

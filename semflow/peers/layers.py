@@ -12,9 +12,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from semflow.core.labels import IGNORE_INDEX
 
-PATCH = 2
-"""Side of the squares of pixels that a generator takes together where it begins and ends; 1 in the
-papers. Layers at full resolution have few weights and take most of the time on a CPU."""
+PATCH = 4
+"""Side of the squares of pixels that a generator takes together where it begins and ends: that of
+the shipped autoencoder's patches; 1 in the papers. Layers at full resolution have few weights and
+take most of the time on a CPU."""
 
 
 def folded(pixels: Tensor) -> Tensor:

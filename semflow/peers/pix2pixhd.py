@@ -2,7 +2,7 @@
 
 Simplified against the paper: its global generator alone, since 64 x 64 pixels need no local
 enhancer; no instance maps, so no boundaries and no feature encoder; no VGG loss, whose weights come
-from elsewhere; fewer and narrower layers, on patches of 2 pixels; nearest-neighbour doubling in
+from elsewhere; fewer and narrower layers, on patches of 4 pixels; nearest-neighbour doubling in
 place of transposed convolutions. Discriminators of several scales and feature matching are the
 paper's.
 """

@@ -2,7 +2,7 @@
 
 Simplified against the paper: one map of semantic vectors, resized to each resolution, in place of
 one for each; both conditional operators in their plain form, without attention among experts; no
-VGG loss, for it needs weights from elsewhere; fewer and narrower blocks, on patches of 2 pixels,
+VGG loss, for it needs weights from elsewhere; fewer and narrower blocks, on patches of 4 pixels,
 for images of 64 x 64. As there, a first network turns semantics into smooth vectors, and a second
 one renders with kernels that are composed for each place from a bank by that place's vector.
 """

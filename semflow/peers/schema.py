@@ -18,7 +18,7 @@ class AdversarialParams(Block):
     system: Literal["spade", "pix2pixhd", "sc_gan", "cycle_gan"]
     seed: Seed = Field(description="of its first weights")
     width: Positive = Field(description="channels of the generator's finest features")
-    levels: Positive = Field(description="halvings between patches of 2 pixels and the coarsest")
+    levels: Positive = Field(description="halvings between patches of 4 pixels and the coarsest")
     noise_width: Positive = Field(description="numbers that a synthesis draws, where it draws any")
     discriminator_width: Positive = Field(description="channels of its first layer")
     discriminators: Positive = Field(description="scales, each half of the one before")

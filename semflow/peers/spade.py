@@ -3,7 +3,7 @@
 Simplified against the paper: instance normalisation in place of synchronised batch normalisation,
 so that a batch's size changes nothing; no spectral normalisation in the generator; no image
 encoder, so the noise is a plain normal draw; no VGG loss, for it needs weights from elsewhere;
-fewer and narrower blocks, on patches of 2 pixels, for images of 64 x 64. Modulation, blocks and
+fewer and narrower blocks, on patches of 4 pixels, for images of 64 x 64. Modulation, blocks and
 losses are the paper's.
 """
 

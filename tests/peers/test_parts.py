@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,15 +10,19 @@ from support.tiny_data import CLASSES, SIZE
 from torch import nn
 from torch.utils.data import default_collate
 
+from semflow.params.rows import PEER, ROWS_FILE, read_row
 from semflow.peers.adversaries import new_adversary
 from semflow.peers.layers import Discriminators, semantics_of
 from semflow.peers.loop import held
 from semflow.peers.losses import discriminator_loss, feature_matching, generator_loss
+from semflow.peers.maskformer import MaskFormer
 from semflow.peers.samples import PeerSample
 from semflow.peers.sc_gan import EXPERTS, VECTOR, ComposedConvolution
-from semflow.peers.schema import AdversarialParams
+from semflow.peers.schema import AdversarialParams, MaskFormerParams
 from semflow.peers.spade import Spade
+from semflow.peers.train import weights_of
 from semflow.training.samples import TrainingSamples
+from tools.closure import ROOT
 
 K = len(CLASSES.names)
 SYSTEMS = ("spade", "pix2pixhd", "sc_gan", "cycle_gan")
@@ -120,6 +127,28 @@ def test_each_turn_moves_its_own_network_and_leaves_no_gradient_in_the_other(
     assert with_gradient(generator) == {False}
     assert True in with_gradient(discriminator)
     assert all(p.requires_grad for p in [*generator.parameters(), *discriminator.parameters()])
+
+
+@pytest.mark.parametrize("row", ["spade", "pix2pixhd", "sc-gan", "cyclegan", "maskformer"])
+def test_the_study_says_how_many_weights_a_peer_has(row: str) -> None:
+    found = read_row(f"robots-{row}", ROOT / ROWS_FILE).changes[PEER]
+    counts = [weights_of(network) for network in networks_of(found)]
+    [line] = [
+        line
+        for line in (ROOT / "docs/study.md").read_text("utf-8").splitlines()
+        if line.lower().startswith(f"| {row} | ")
+        if re.search(r"\d,\d{3}", line)
+    ]
+    assert [int(count.replace(",", "")) for count in re.findall(r"\d[\d,]*,\d{3}", line)] == counts
+
+
+def networks_of(values: dict[str, Any]) -> list[nn.Module]:
+    """What is trained of a peer of six classes, and what it is trained against."""
+    if values["system"] == "maskformer":
+        pytest.importorskip("transformers", reason="the extra `peers` is not installed")
+        return [MaskFormer(MaskFormerParams.model_validate(values), 6)]
+    adversary = new_adversary(AdversarialParams.model_validate(values), 6)
+    return [adversary.generator, adversary.discriminator]
 
 
 def test_an_image_is_mirrored_with_its_label(samples: TrainingSamples) -> None:
