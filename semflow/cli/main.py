@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import typer
 
 from semflow.cli import cost, directions, doctor, init, inspect, score, use
-from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
+from semflow.core.terminal import printable
 
 NAME = "semflow"
 

@@ -11,6 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ _DEPTH = 24
 """Where a PNG says its bits a channel: after the first chunk's length and name, width, height."""
 ORIENTATION_TAG = 0x0112
 """EXIF's; 1 is upright."""
+_ODD_CONTENT = (SyntaxError, ValueError, EOFError, zlib.error, struct.error)
+"""What Pillow raises at content that is not what its header says."""
 FIRST_LYING = 5
 """From this orientation on, height and width change places."""
 
@@ -159,44 +162,69 @@ def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
     return names
 
 
+def decoded(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int]:
+    """An image of a stream, decoded, and its bits a channel; the stream need not have a name.
+
+    Args:
+        file: At its start; it can be sought.
+        formats: Pillow's names of those that it may have.
+
+    Raises:
+        UnreadableSample: As `load_image`; the text goes behind a name.
+        OSError: As `load_image`.
+    """
+    try:
+        return _decode(file, formats)
+    except UnidentifiedImageError:
+        raise UnreadableSample(f"is unreadable (no {' or '.join(formats)} inside)") from None
+    except OSError as error:
+        if is_passing(error):
+            raise
+        raise UnreadableSample(f"is unreadable ({error.strerror or error})") from None
+    except _ODD_CONTENT as error:
+        raise UnreadableSample(f"is unreadable ({error})") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadableSample(f"is too large ({error})") from None
+
+
 def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     """As `load_image`, and how many bits a channel has."""
+
+    def read() -> tuple[Image.Image, int]:
+        """Reads the file once."""
+        # Who opens a pipe waits for who writes it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableSample("is no regular file")
+        with path.open("rb") as file:
+            return decoded(file, formats)
+
     try:
-        return patiently(lambda: _decode(path, formats))
+        return patiently(read)
     except FileNotFoundError:
         raise UnreadableSample(f"{path.name} is missing") from None
-    except UnidentifiedImageError:
-        wanted = " or ".join(formats)
-        raise UnreadableSample(f"{path.name} is unreadable (no {wanted} inside)") from None
+    except UnreadableSample as error:
+        raise UnreadableSample(f"{path.name} {error}") from None
     except OSError as error:
         if is_passing(error):
             raise
         raise UnreadableSample(f"{path.name} is unreadable ({error.strerror or error})") from None
-    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
-        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadableSample(f"{path.name} is too large ({error})") from None
+    except ValueError as error:
+        # A name with a zero byte.
+        raise UnreadableSample(f"{path.name!r} is unreadable ({error})") from None
 
 
-def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
-    # Who opens a pipe waits for who writes it.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise UnreadableSample(f"{path.name} is no regular file")
-    with path.open("rb") as file:
-        head = file.read(_DEPTH + 1)
-        file.seek(0)
-        image = Image.open(file, formats=formats)
-        depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
-        if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:
-            raise UnreadableSample(f"{path.name} is unreadable (its header is not at its head)")
-        if depth > BYTE:
-            raise UnreadableSample(
-                f"{path.name} has {depth} bits a channel; choose what is white, convert it to 8"
-            )
-        if image.width * image.height > LARGEST_AREA:
-            raise UnreadableSample(
-                f"{path.name} has {image.width}x{image.height} pixels, {LARGEST_AREA} are allowed; "
-                "make it smaller"
-            )
-        image.load()
+def _decode(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int]:
+    head = file.read(_DEPTH + 1)
+    file.seek(0)
+    image = Image.open(file, formats=formats)
+    depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
+    if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:
+        raise UnreadableSample("is unreadable (its header is not at its head)")
+    if depth > BYTE:
+        raise UnreadableSample(f"has {depth} bits a channel; choose what is white, convert it to 8")
+    if image.width * image.height > LARGEST_AREA:
+        raise UnreadableSample(
+            f"has {image.width}x{image.height} pixels, {LARGEST_AREA} are allowed; make it smaller"
+        )
+    image.load()
     return image, depth
