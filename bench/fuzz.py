@@ -35,8 +35,8 @@ HANG = 10
 """Seconds."""
 LONGEST = 4096
 """Bytes of an input that is made; seeds may be longer."""
-STARTING = 240
-"""Seconds that a process may take before its first execution and after its last one."""
+STARTING = 1800
+"""Seconds that a process may take before its first execution, on however busy a machine."""
 NOTED_EVERY = 100
 """Executions."""
 

@@ -6,6 +6,7 @@ asked. Decoding is preceded by a look at the header, which says how large the pi
 
 from __future__ import annotations
 
+import io
 import stat
 import struct
 import zlib
@@ -32,7 +33,9 @@ SCALED_BY = {2: 85, 4: 17}
 """What Pillow multiplies the levels of a grey PNG by, by bits a pixel, so that the last is 255."""
 BYTE = 8
 """Bits a channel."""
-_SIGNATURE, _FIRST_CHUNK = b"\x89PNG\r\n\x1a\n", b"IHDR"
+_SIGNATURE, _FIRST_CHUNK, _LAST_CHUNK = b"\x89PNG\r\n\x1a\n", b"IHDR", b"IEND"
+_CHUNK_EDGES = 12
+"""Bytes of a chunk beside its content: length, name, checksum."""
 _DEPTH = 24
 """Where a PNG says its bits a channel: after the first chunk's length and name, width, height."""
 ORIENTATION_TAG = 0x0112
@@ -213,8 +216,24 @@ def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
         raise UnreadableSample(f"{path.name!r} is unreadable ({error})") from None
 
 
+def _check_chunks(file: IO[bytes]) -> None:
+    """Refuses a PNG with a chunk longer than the file, which its decoder would make room for."""
+    end = file.seek(0, io.SEEK_END)
+    place = len(_SIGNATURE)
+    while place + _CHUNK_EDGES <= end:
+        file.seek(place)
+        length, name = struct.unpack(">I4s", file.read(8))
+        place += length + _CHUNK_EDGES
+        if place > end:
+            raise UnreadableSample("is unreadable (image file is truncated: a chunk is longer)")
+        if name == _LAST_CHUNK:
+            return
+
+
 def _decode(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     head = file.read(_DEPTH + 1)
+    if head.startswith(_SIGNATURE):
+        _check_chunks(file)
     file.seek(0)
     image = Image.open(file, formats=formats)
     depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tokenize
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from semflow.shards.manifest import Shard
 Record = tuple[str, Mapping[str, bytes]]
 """A sample's key, which has no dot since WebDataset splits there, and {extension: content}."""
 _REBUILD = "run again the stage that makes it"
+_ODD_HEADER = (
+    *(ValueError, TypeError, SyntaxError, RecursionError, MemoryError),
+    # NumPy reads a header that is no literal once more, as one of Python 2.
+    tokenize.TokenError,
+)
 
 
 def write_shard(records: Iterable[Record], path: Path) -> Shard:
@@ -94,6 +100,6 @@ def array_from(content: bytes) -> NDArray[np.generic]:
             raise ValueError("objects, which would be unpickled")
         array = np.frombuffer(content, dtype, offset=file.tell())
         return array.reshape(shape, order="F" if fortran else "C")
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except _ODD_HEADER as error:
         said = " ".join(str(error).split())[:200]
         raise UserError(f"a shard's array is unreadable ({said}); {_REBUILD}") from None

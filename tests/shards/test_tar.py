@@ -47,6 +47,12 @@ def test_an_array_with_other_than_the_promised_numbers_takes_no_memory_and_is_re
         array_from(content)
 
 
+def test_an_array_whose_header_is_an_open_bracket_is_one_line() -> None:
+    content = array_bytes(np.zeros((2, 3), np.float16)).replace(b"(2, 3), }", b"(2, 3), ((")
+    with pytest.raises(UserError, match="a shard's array is unreadable"):
+        array_from(content)
+
+
 def test_a_shards_picture_that_is_none_or_too_large_is_one_line() -> None:
     sound = png_bytes(np.zeros((2, 2), np.uint8))
     huge = sound[:16] + (20_000).to_bytes(4, "big") * 2 + sound[24:]
