@@ -56,8 +56,8 @@ def revision(data: bytes, folder: Path) -> None:
 
 def report(data: bytes, folder: Path) -> None:
     """Names in a report: whatever they are, the page has the tags of one with plain names."""
-    text = data.decode("utf-8", "surrogateescape").replace("\0", "")
-    tags = [_tags(render_page(_content(name))) for name in (_storable(text), "plain")]
+    text = data.decode("utf-8", "surrogateescape")
+    tags = [_tags(render_page(_content(name))) for name in (text, "plain")]
     assert tags[0] == tags[1], "a name brought a tag of its own"
 
 
@@ -151,8 +151,3 @@ def _repository(folder: Path) -> Path:
     ):
         subprocess.run(["git", "-C", str(folder), *arguments], check=True)
     return folder
-
-
-def _storable(text: str) -> str:
-    """What of a text JSON and a page's UTF-8 can hold."""
-    return text.encode("utf-8", "replace").decode()

@@ -98,7 +98,7 @@ def code(text: str) -> str:
 
 def prose(text: str) -> str:
     """Text of any origin as Markdown that shows it as it is, on one line: no link, no HTML."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", printable(text))
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", printable(text).strip())
 
 
 def show_summary(run: str, dataset: str, lines: list[str]) -> None:

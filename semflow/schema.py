@@ -55,7 +55,10 @@ class DatasetParams(Block):
         anchors_of(self.palette, count_classes(self.index))
         # Others say their factor in a file that is read where they are.
         if isinstance(self.autoencoder, ScratchAutoencoder):
-            check_factor(self.shards.image_size, self.autoencoder.patch_size)
+            try:
+                check_factor(self.shards.image_size, self.autoencoder.patch_size)
+            except UserError as error:
+                raise ValueError(str(error)) from None
         return self
 
 

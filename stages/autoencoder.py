@@ -1,8 +1,5 @@
 """Stage `autoencoder`: from a folder, a hub, or trained on the shards -> one diffusers folder."""
 
-from collections.abc import Sequence
-
-from semflow.core.errors import UserError
 from semflow.core.files import whole_folder
 from semflow.core.resume import Alone, resumable
 from semflow.networks.encoding import factor_of
@@ -18,23 +15,15 @@ def main(dataset: str, params: AutoencoderStage, folders: Folders) -> None:
     source, values = params.autoencoder, params.model_dump(mode="json")
     image_size = read_manifest(folders.shards / "train").about["image_size"]
     if isinstance(source, ScratchAutoencoder):
-        _check(image_size, source.patch_size)
+        check_factor(image_size, source.patch_size)
     with resumable("autoencoder", dataset, values, [folders.shards], Alone()) as work:
         if isinstance(source, ScratchAutoencoder):
             autoencoder = train_autoencoder(dataset, source, folders.shards, work.folder)
         else:
             autoencoder = obtain_autoencoder(source)
-            _check(image_size, factor_of(autoencoder))
+            check_factor(image_size, factor_of(autoencoder))
         with whole_folder(folders.autoencoder) as folder:
             autoencoder.save_pretrained(folder)
-
-
-def _check(image_size: Sequence[int], factor: int) -> None:
-    """Refuses here what `image_latents` could not encode."""
-    try:
-        check_factor(image_size, factor)
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 if __name__ == "__main__":

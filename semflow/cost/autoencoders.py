@@ -58,10 +58,7 @@ def autoencoder_cost(config: Mapping[str, Any], image: Size, source: str) -> Aut
         channels = int(config["latent_channels"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source} is no configuration of {name} ({error}); save it anew") from None
-    try:
-        check_factor((image.height, image.width), factor)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    check_factor((image.height, image.width), factor)
     latents = Size(image.height // factor, image.width // factor)
     parameters = encoder.parameters + decoder.parameters + extra
     return AutoencoderCost(encoder, decoder, parameters, channels, latents)

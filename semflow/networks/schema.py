@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from semflow.core.errors import UserError
 from semflow.params.fields import Block, NonNegative, Positive, PositiveFloat, Seed, StageParams
 
 
@@ -18,10 +19,10 @@ def check_factor(image_size: Sequence[int], factor: int) -> None:
         factor: Pixels of the image for one of the latents, along either side.
 
     Raises:
-        ValueError: A side is no multiple of the factor.
+        UserError: A side is no multiple of the factor.
     """
     if any(side % factor for side in image_size):
-        raise ValueError(
+        raise UserError(
             f"shards.image_size {tuple(image_size)} is no multiple of {factor}, "
             "the autoencoder's factor; change it in params.yaml"
         )

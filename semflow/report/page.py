@@ -88,7 +88,8 @@ def render_page(content: Content) -> str:
         colors=color_table(content.class_colors),
         anchors=color_table(content.anchors, content.ignore_color),
     )
-    return f"{page}\n"
+    # Lone surrogates again: no file takes them.
+    return f"{page}\n".encode("utf-8", "replace").decode()
 
 
 def _resource(name: str) -> str:
