@@ -37,7 +37,6 @@ STYLE = {
     "hatch.linewidth": 1.2,
 }
 """Settings to draw with, on top of matplotlib's defaults."""
-_NOT_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NUMBER = "number"
 """Group id of numbers that stand on lines; the style sheet gives them a halo."""
 
@@ -66,8 +65,6 @@ def html(axes: Axes, salt: str, label: str = "", colors: Sequence[str] = ()) -> 
         label: The drawing in words; empty for an ornament.
         colors: CSS colours of the codes after those of the theme.
     """
-    # Names in JSON may have lone surrogates, which nothing encodes.
-    salt = salt.encode("utf-8", "replace").decode()
     file = io.StringIO()
     figure = axes.get_figure(root=True)
     assert figure is not None
@@ -77,7 +74,7 @@ def html(axes: Axes, salt: str, label: str = "", colors: Sequence[str] = ()) -> 
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=nothing)
-    drawn = ElementTree.fromstring(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", file.getvalue()))
+    drawn = ElementTree.fromstring(file.getvalue())
     drawn.remove(drawn[0])  # a style sheet, which would hold for the whole page
     for element in drawn.iter():
         _fit_into_html(element, (*_THEME, *colors))
