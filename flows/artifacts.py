@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+
+from semflow.core.terminal import printable
 
 UPDATE_SECONDS = 5.0
 PAUSE_SECONDS = 60.0
@@ -66,7 +69,7 @@ def show_samples(run: str, logs: Path, dataset: str) -> None:
     if grids:
         text = (
             f"Step {int(grids[-1].stem)}; from above: image, label, segmented, synthesized.\n\n"
-            f"![samples]({data_uri(grids[-1])})\n\n`{grids[-1]}`"
+            f"![samples]({data_uri(grids[-1])})\n\n{code(str(grids[-1]))}"
         )
         create_markdown_artifact(text, key=key_of(dataset, "samples"), description=run)
 
@@ -84,8 +87,22 @@ def show_comparison(run: str, dataset: str, rows: Sequence[Mapping[str, Any]]) -
     )
 
 
+def code(text: str) -> str:
+    """Text of any origin as a code span of Markdown, on one line."""
+    shown = printable(text) or " "
+    fence = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    # A backtick at an end would be one of the fence.
+    pad = " " if "`" in (shown[0], shown[-1]) else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def prose(text: str) -> str:
+    """Text of any origin as Markdown that shows it as it is, on one line: no link, no HTML."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", printable(text).strip())
+
+
 def show_summary(run: str, dataset: str, lines: list[str]) -> None:
-    """What came of a run, a line each."""
+    """What came of a run, a line of Markdown each."""
     text = "\n".join(f"- {line}" for line in lines)
     create_markdown_artifact(text, key=key_of(dataset, "run"), description=run)
 

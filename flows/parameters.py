@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from flows.workspace import git
 from semflow.core.errors import UserError
-from semflow.params.messages import nearest_name
+from semflow.params.messages import nearest_name, shown
+from semflow.params.plain_yaml import plain_yaml
 from semflow.params.reading import LISTED
 from semflow.params.recipes import RECIPES, merge, overrides_for, round_trip, written
 from semflow.schema import validate_params
@@ -37,9 +37,9 @@ def recipe_at(repository: Path, commit: str, name: str, dataset: str) -> dict[st
     files = git(repository, "ls-tree", "--name-only", commit, f"{RECIPES}/").splitlines()
     known = [path.stem for path in map(PurePosixPath, files) if path.suffix == ".yaml"]
     if not _RECIPE_NAME.fullmatch(name) or name not in known:
-        raise UserError(f"unknown recipe {name!r}; {nearest_name(name, known)}")
+        raise UserError(f"unknown recipe {shown(name)}; {nearest_name(name, known)}")
     path = f"{RECIPES}/{name}.yaml"
-    values = _mapping(git(repository, "show", f"{commit}:{path}"), path, YAML(typ="safe"))
+    values = _mapping(git(repository, "show", f"{commit}:{path}"), path, None)
     return overrides_for(values, name, dataset)
 
 
@@ -56,7 +56,7 @@ def with_dataset(text: str, dataset: str) -> str:
     document = _mapping(text, "params.yaml", round_trip())
     known = [name for name, block in document.items() if isinstance(block, dict)]
     if dataset not in known:
-        raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, known)}")
+        raise UserError(f"unknown data set {shown(dataset)}; {nearest_name(dataset, known)}")
     listed = document.get(LISTED)
     if listed == [dataset]:
         return text
@@ -85,7 +85,7 @@ def edited_params(text: str, dataset: str, recipe: Overrides | None, overrides: 
     merge(document[dataset], recipe or {})
     merge(document[dataset], nested(overrides))
     edited = written(document) if recipe is not None or overrides else listed
-    validate_params(YAML(typ="safe").load(edited), f"params.yaml for {dataset}")
+    validate_params(plain_yaml(edited, "params.yaml"), f"params.yaml for {dataset}")
     return edited
 
 
@@ -113,11 +113,8 @@ def nested(overrides: Overrides) -> dict[str, Any]:
     return result
 
 
-def _mapping(text: str, source: str, parser: YAML) -> dict[str, Any]:
-    try:
-        values = parser.load(text)
-    except YAMLError as error:
-        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{source} holds no mapping; take it from the repository again")
+def _mapping(text: str, source: str, parser: YAML | None) -> dict[str, Any]:
+    values = plain_yaml(text, source, parser)
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UserError(f"{source} holds no mapping of names; take it from the repository again")
     return values

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from flows.guard import DEFAULT_GRACE, GRACE_VARIABLE, guarded
+from semflow.core.terminal import printable
 
 _ENDS = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -56,7 +57,7 @@ class Line:
     """A piece of output.
 
     Args:
-        text: Without its end and without escape sequences.
+        text: Without its end and without escape sequences; other control characters as escapes.
         passing: Whether the next one overwrites it, as a progress bar does.
     """
 
@@ -91,6 +92,6 @@ def lines_of(stream: IO[bytes]) -> Iterator[Line]:
 
 
 def _line(raw: bytes, passing: bool) -> Iterator[Line]:
-    text = _ESCAPES.sub("", raw.decode("utf-8", errors="replace")).rstrip()
+    text = _ESCAPES.sub("", raw.decode("utf-8", errors="replace")).expandtabs().rstrip()
     if text:
-        yield Line(text, passing)
+        yield Line(printable(text), passing)

@@ -22,7 +22,9 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.artifacts import (
+    code,
     key_of,
+    prose,
     show_comparison,
     show_metrics,
     show_samples,
@@ -55,6 +57,7 @@ from flows.workspace import (
 )
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_text
+from semflow.core.terminal import printable
 from semflow.datasets.readers import open_reader
 from semflow.params.reading import PARAMS_FILE
 from semflow.schema import read_params
@@ -259,16 +262,16 @@ def _keep(
     version = register(found, model, commit, made) if model else None
     report = _kept_report(found, stages)
     lines = [
-        *said,
-        f"commit `{commit}` on branch `{branch}`, tag `{found.name}`; {pushed}",
-        f"checkpoint md5 `{made.md5}`" + (f", registered as `{version}`" if version else ""),
-        *(f"`{name}` sha256 `{digest}`" for name, digest in made.weights.items()),
-        f"curves and samples: `{found.logs}`",
-        *([f"report: `{report}`"] if report else []),
+        f"commit {code(commit)} on branch {code(branch)}, tag {code(found.name)}; {pushed}",
+        f"checkpoint md5 {code(made.md5)}"
+        + (f", registered as {code(version)}" if version else ""),
+        *(f"{code(name)} sha256 {code(digest)}" for name, digest in made.weights.items()),
+        f"curves and samples: {code(str(found.logs))}",
+        *([f"report: {code(str(report))}"] if report else []),
     ]
-    for line in lines:
+    for line in [*map(printable, said), *lines]:
         get_run_logger().info(line)
-    show_summary(found.name, dataset, lines)
+    show_summary(found.name, dataset, [*map(prose, said), *lines])
     show_samples(found.name, found.logs, dataset)
     metrics = found.folder / "reports" / dataset / "metrics.json"
     if flow == "evaluate":

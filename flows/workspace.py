@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from flows.graph import Stage, outside
 from semflow.core.errors import UserError
 from semflow.core.resume import ROOT_VARIABLE
+from semflow.params.messages import shown
 
 RUNS = "runs"
 UNATTENDED = (
@@ -78,7 +79,9 @@ def commit_of(repository: Path, revision: str | None) -> str:
         name = f"{revision or 'HEAD'}^{{commit}}"
         return git(repository, "rev-parse", "--verify", "--end-of-options", name)
     except UserError:
-        raise UserError(f"revision {revision!r} is no commit of {repository}; fetch it") from None
+        raise UserError(
+            f"revision {shown(revision)} is no commit of {repository}; fetch it"
+        ) from None
 
 
 @contextmanager
@@ -145,9 +148,20 @@ def git(folder: Path, *arguments: str) -> str:
         UserError: Git fails, with what it says, in one line.
     """
     command = ["git", "-C", str(folder), *UNATTENDED, *arguments]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            # What is no UTF-8 in a commit's file is for its reader to refuse.
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        # An argument with a zero byte, or longer than the system takes; git that is absent.
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"git {' '.join(arguments)[:80]!r} did not start ({reason})") from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout or "no message").split())
         raise UserError(f"git {' '.join(arguments)} failed in {folder}: {said}")

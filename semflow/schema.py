@@ -10,14 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from semflow.baselines.schema import BaselineParams
 from semflow.core.errors import UserError
+from semflow.datasets.readers import count_classes
 from semflow.datasets.schema import IndexParams
 from semflow.evaluation.schema import EvaluateParams
 from semflow.formulations.schema import FlowParams, check_solver
 from semflow.mask_latents.schema import LatentParams
-from semflow.networks.schema import AutoencoderParams, BackboneParams
+from semflow.networks.schema import (
+    AutoencoderParams,
+    BackboneParams,
+    ScratchAutoencoder,
+    check_factor,
+)
 from semflow.params.fields import Block
 from semflow.params.messages import describe_misfit, nearest_name
 from semflow.params.reading import PARAMS_FILE, read_values
+from semflow.pseudo_masks.palette import anchors_of
 from semflow.pseudo_masks.schema import NoiseParams, PaletteParams
 from semflow.report.schema import ReportParams
 from semflow.shards.schema import ShardParams
@@ -44,7 +51,14 @@ class DatasetParams(Block):
     report: ReportParams
 
     @model_validator(mode="after")
-    def _solves_what_it_learns(self) -> Self:
+    def _parts_fit_each_other(self) -> Self:
+        anchors_of(self.palette, count_classes(self.index))
+        # Others say their factor in a file that is read where they are.
+        if isinstance(self.autoencoder, ScratchAutoencoder):
+            try:
+                check_factor(self.shards.image_size, self.autoencoder.patch_size)
+            except UserError as error:
+                raise ValueError(str(error)) from None
         check_solver(self.flow.formulation, self.inference.solver)
         return self
 

@@ -14,6 +14,7 @@ from semflow.core.disks import NO_ROOM, refusal_of
 from semflow.core.errors import Busy, UserError
 from semflow.core.files import read_json, write_json
 from semflow.core.outcomes import BUSY, EXIT_CODES, MISTAKE, noted_outcome
+from semflow.core.terminal import printable
 from semflow.params.fields import StageParams
 from semflow.params.rows import is_row, read_item_params, read_row
 
@@ -119,7 +120,7 @@ def _say_mistakes(stage: Callable[[], None]) -> None:
             _on_disk(stage)
     except UserError as error:
         # In one piece: ranks that stop at once share the stream.
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {printable(str(error))}\n")
         sys.exit(EXIT_CODES[BUSY if isinstance(error, Busy) else MISTAKE])
 
 

@@ -23,7 +23,7 @@ def doctor(
     import json
 
     from semflow.cli.health import devices, of_datasets, packages
-    from semflow.cli.terminal import printable
+    from semflow.core.terminal import printable
     from semflow.schema import read_params
 
     params = read_params()

@@ -77,7 +77,7 @@ def _say(
 ) -> None:
     """What was found, what was chosen, and what to run."""
     from semflow.cli.own_data.pairs import counts
-    from semflow.cli.terminal import printable
+    from semflow.core.terminal import printable
 
     splits = ", ".join(f"{count} {split}" for split, count in sorted(counts(pairs).items()))
     print(f"{name}: {len(pairs)} pairs ({splits}), trained at {size[0]}x{size[1]} pixels")

@@ -30,7 +30,7 @@ def inspect(
         return
     from semflow.cli.contents import describe
     from semflow.cli.history import commit_lines
-    from semflow.cli.terminal import printable
+    from semflow.core.terminal import printable
 
     lines, tracked = describe(path)
     for line in [*lines, *commit_lines(tracked)]:

@@ -25,8 +25,8 @@ from semflow.cli import (
     use,
 )
 from semflow.cli.extras import extra_of
-from semflow.cli.terminal import printable
 from semflow.core.errors import UserError
+from semflow.core.terminal import printable
 
 NAME = "semflow"
 

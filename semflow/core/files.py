@@ -89,8 +89,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} not found; run the stage that makes it: dvc repro") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({error}); delete it and run dvc repro") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; delete it and run dvc repro") from None
 
 
 @contextmanager

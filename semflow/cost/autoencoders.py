@@ -16,6 +16,7 @@ from semflow.cost.layers import (
     norm,
     residual_block,
 )
+from semflow.networks.schema import check_factor
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,7 @@ def autoencoder_cost(config: Mapping[str, Any], image: Size, source: str) -> Aut
         channels = int(config["latent_channels"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{source} is no configuration of {name} ({error}); save it anew") from None
-    if image.height % factor or image.width % factor:
-        raise UserError(
-            f"shards.image_size ({image.height}, {image.width}) is no multiple of {factor}, "
-            "the autoencoder's factor; change it in params.yaml"
-        )
+    check_factor((image.height, image.width), factor)
     latents = Size(image.height // factor, image.width // factor)
     parameters = encoder.parameters + decoder.parameters + extra
     return AutoencoderCost(encoder, decoder, parameters, channels, latents)

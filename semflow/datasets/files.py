@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import stat
 import struct
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from semflow.core.decoding import Undecodable, decoded
 from semflow.core.errors import UserError
 from semflow.core.passing import is_passing
 from semflow.core.retrying import patiently
@@ -24,16 +24,9 @@ from semflow.datasets.base import UnreadableSample
 IMAGE_FORMATS = ("PNG", "JPEG")
 LABEL_FORMATS = ("PNG",)
 """JPEG loses ids."""
-LARGEST_AREA = 2**26
-"""Pixels, 67,108,864: 200 MB as RGB, of which a worker holds several copies."""
 PRINT_MODE = "CMYK"
 SCALED_BY = {2: 85, 4: 17}
 """What Pillow multiplies the levels of a grey PNG by, by bits a pixel, so that the last is 255."""
-BYTE = 8
-"""Bits a channel."""
-_SIGNATURE, _FIRST_CHUNK = b"\x89PNG\r\n\x1a\n", b"IHDR"
-_DEPTH = 24
-"""Where a PNG says its bits a channel: after the first chunk's length and name, width, height."""
 ORIENTATION_TAG = 0x0112
 """EXIF's; 1 is upright."""
 FIRST_LYING = 5
@@ -161,42 +154,25 @@ def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
 
 def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     """As `load_image`, and how many bits a channel has."""
+
+    def read() -> tuple[Image.Image, int]:
+        """Reads the file once."""
+        # Who opens a pipe waits for who writes it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Undecodable("is no regular file")
+        with path.open("rb") as file:
+            return decoded(file, formats)
+
     try:
-        return patiently(lambda: _decode(path, formats))
+        return patiently(read)
     except FileNotFoundError:
         raise UnreadableSample(f"{path.name} is missing") from None
-    except UnidentifiedImageError:
-        wanted = " or ".join(formats)
-        raise UnreadableSample(f"{path.name} is unreadable (no {wanted} inside)") from None
+    except Undecodable as error:
+        raise UnreadableSample(f"{path.name} {error}") from None
     except OSError as error:
         if is_passing(error):
             raise
         raise UnreadableSample(f"{path.name} is unreadable ({error.strerror or error})") from None
-    except (SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
-        raise UnreadableSample(f"{path.name} is unreadable ({error})") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadableSample(f"{path.name} is too large ({error})") from None
-
-
-def _decode(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
-    # Who opens a pipe waits for who writes it.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise UnreadableSample(f"{path.name} is no regular file")
-    with path.open("rb") as file:
-        head = file.read(_DEPTH + 1)
-        file.seek(0)
-        image = Image.open(file, formats=formats)
-        depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
-        if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:
-            raise UnreadableSample(f"{path.name} is unreadable (its header is not at its head)")
-        if depth > BYTE:
-            raise UnreadableSample(
-                f"{path.name} has {depth} bits a channel; choose what is white, convert it to 8"
-            )
-        if image.width * image.height > LARGEST_AREA:
-            raise UnreadableSample(
-                f"{path.name} has {image.width}x{image.height} pixels, {LARGEST_AREA} are allowed; "
-                "make it smaller"
-            )
-        image.load()
-    return image, depth
+    except ValueError as error:
+        # A name with a zero byte.
+        raise UnreadableSample(f"{path.name!r} is unreadable ({error})") from None

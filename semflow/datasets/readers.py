@@ -59,3 +59,18 @@ def open_reader(raw: Path, params: IndexParams) -> Reader:
             return CocoStuffReader(raw, params)
         case FolderIndex():
             return FolderReader(raw, params)
+
+
+def count_classes(params: IndexParams) -> int:
+    """How many classes a data set has, by its parameters alone."""
+    match params:
+        case EarthIndex() | FolderIndex():
+            return len(params.classes)
+        case RobotsIndex():
+            return len(RobotsReader.classes.names)
+        case CityscapesIndex():
+            return len(CityscapesReader.classes.names)
+        case CelebAMaskHQIndex():
+            return len(CelebAMaskHQReader.classes.names)
+        case CocoStuffIndex():
+            return len(CocoStuffReader.classes.names)

@@ -64,11 +64,17 @@ def decode(autoencoder: Autoencoder, latents: Tensor) -> Tensor:
 
 def latent_shape(autoencoder: Autoencoder, image_size: Sequence[int]) -> tuple[int, int, int]:
     """(C, h, w) of the latents of an image of a height and width in pixels."""
-    config = autoencoder.config
-    halvings = isinstance(autoencoder, AutoencoderKL)
-    factor = 2 ** (len(config.block_out_channels) - 1) if halvings else config.patch_size
+    factor = factor_of(autoencoder)
     height, width = image_size
-    return config.latent_channels, height // factor, width // factor
+    return autoencoder.config.latent_channels, height // factor, width // factor
+
+
+def factor_of(autoencoder: Autoencoder) -> int:
+    """Pixels of the image for one of the latents, along either side."""
+    config = autoencoder.config
+    if isinstance(autoencoder, AutoencoderKL):
+        return int(2 ** (len(config.block_out_channels) - 1))
+    return int(config.patch_size)
 
 
 def to_unit_range(pixels: Tensor) -> Tensor:

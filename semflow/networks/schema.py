@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from semflow.core.errors import UserError
 from semflow.params.fields import Block, NonNegative, Positive, PositiveFloat, Seed, StageParams
+
+
+def check_factor(image_size: Sequence[int], factor: int) -> None:
+    """Accepts images that an autoencoder divides into whole latents.
+
+    Args:
+        image_size: Height and width, pixels.
+        factor: Pixels of the image for one of the latents, along either side.
+
+    Raises:
+        UserError: A side is no multiple of the factor.
+    """
+    if any(side % factor for side in image_size):
+        raise UserError(
+            f"shards.image_size {tuple(image_size)} is no multiple of {factor}, "
+            "the autoencoder's factor; change it in params.yaml"
+        )
 
 
 class FolderSource(Block):

@@ -14,6 +14,7 @@ TAGS = ("reader", "scheme", "source", "system")
 # A few characters of any value: YAML's aliases make some that are gigabytes when written out.
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel, _SHOWN.maxstring = 1, 60
+_LONGEST_NAME, _MANY = 60, 40
 
 
 def describe_misfit(
@@ -41,13 +42,26 @@ def describe_misfit(
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return f"{where}: {message}{more}"
-    return f"{where} = {_SHOWN.repr(first['input'])}: {message[0].lower()}{message[1:]}{more}"
+    return f"{where} = {shown(first['input'])}: {message[0].lower()}{message[1:]}{more}"
+
+
+def shown(value: object) -> str:
+    """A value of any size in some 60 characters."""
+    try:
+        return _SHOWN.repr(value)
+    except ValueError:
+        # Python writes out no integer of thousands of digits, and YAML's hexadecimal ones may be.
+        return "a number of thousands of digits"
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
     """ "did you mean ...?" where a known name is close, else all of them."""
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {match[0]}?" if match else f"known are {', '.join(known)}"
+    # Its time grows with the product of the lengths.
+    match = difflib.get_close_matches(name[:_LONGEST_NAME], known, n=1, cutoff=0.5)
+    if match:
+        return f"did you mean {match[0][:_LONGEST_NAME]}?"
+    more = f" and {len(known) - _MANY} more" if len(known) > _MANY else ""
+    return f"known are {', '.join(one[:_LONGEST_NAME] for one in known[:_MANY])}{more}"
 
 
 def _mistyped(path: Sequence[Any], values: Any) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from semflow.core.errors import UserError
-from semflow.params.messages import describe_misfit, nearest_name
+from semflow.params.messages import describe_misfit, nearest_name, shown
+from semflow.params.plain_yaml import plain_yaml
 
 PARAMS_FILE = Path("params.yaml")
 LISTED = "datasets"
@@ -62,7 +61,7 @@ def read_block(dataset: str, path: Path = PARAMS_FILE) -> Mapping[str, Any]:
     values = read_values(path)
     known = [name for name in values if name != LISTED]
     if dataset not in known:
-        raise UserError(f"unknown data set {dataset!r}; {nearest_name(dataset, known)}")
+        raise UserError(f"unknown data set {shown(dataset)}; {nearest_name(dataset, known)}")
     block = values[dataset]
     if not isinstance(block, Mapping):
         raise UserError(f"{path.name}: {dataset} is no mapping; give it the blocks of a data set")
@@ -73,15 +72,15 @@ def read_values(path: Path) -> Mapping[str, Any]:
     """A YAML file's plain values.
 
     Raises:
-        UserError: The file is absent, no YAML, or no mapping.
+        UserError: The file is absent, no plain YAML, or no mapping with names for keys.
     """
     try:
-        values = YAML(typ="safe").load(path)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} not found; run from the repository's root") from None
-    except (YAMLError, ValueError) as error:
-        # Also bytes that are no text, and numbers or dates that Python does not take.
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from None
+    values = plain_yaml(content, str(path))
     if not isinstance(values, Mapping):
         raise UserError(f"{path} holds no mapping; take it from the repository again")
+    if odd := [key for key in values if not isinstance(key, str)]:
+        raise UserError(f"{path}: key {shown(odd[0])} is no name; put it in quotes")
     return values

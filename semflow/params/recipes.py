@@ -13,7 +13,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from semflow.core.errors import UserError
-from semflow.params.messages import TAGS, nearest_name
+from semflow.params.messages import TAGS, nearest_name, shown
 from semflow.params.reading import read_values
 
 RECIPES = Path("recipes")
@@ -34,7 +34,7 @@ def read_recipe(name: str, dataset: str, folder: Path = RECIPES) -> dict[str, An
     """
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
-        raise UserError(f"unknown recipe {name!r}; {nearest_name(name, known)}")
+        raise UserError(f"unknown recipe {shown(name)}; {nearest_name(name, known)}")
     return overrides_for(read_values(folder / f"{name}.yaml"), name, dataset)
 
 
@@ -52,11 +52,15 @@ def overrides_for(recipe: Mapping[str, Any], name: str, dataset: str) -> dict[st
     """
     parts = [part for part in (ALL, dataset) if part in recipe]
     if not parts:
-        raise UserError(f"recipe {name!r} is for {', '.join(recipe)}, not for {dataset!r}")
+        raise UserError(
+            f"recipe {shown(name)} is for {', '.join(recipe)[:200]}, not for {shown(dataset)}"
+        )
     overrides: dict[str, Any] = {}
     for part in parts:
         if not isinstance(recipe[part], Mapping):
-            raise UserError(f"recipe {name!r}: {part} is no mapping; give it blocks or remove it")
+            raise UserError(
+                f"recipe {shown(name)}: {part} is no mapping; give it blocks or remove it"
+            )
         merge(overrides, recipe[part])
     return overrides
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from semflow.core.errors import UserError
-from semflow.params.messages import nearest_name
+from semflow.params.messages import nearest_name, shown
 from semflow.params.reading import PARAMS_FILE, Model, read_block, read_values, validated
 from semflow.params.recipes import RECIPES, merge, read_recipe
 
@@ -68,7 +68,7 @@ def read_row(name: str, path: Path = ROWS_FILE) -> Row:
     values = read_values(path)
     known = {row: (kind, found) for kind in _KEYS for row, found in values.get(kind, {}).items()}
     if name not in known:
-        raise UserError(f"{path} has no row {name!r}; {nearest_name(name, list(known))}")
+        raise UserError(f"{path} has no row {shown(name)}; {nearest_name(name, list(known))}")
     kind, found = known[name]
     if not isinstance(found, Mapping) or set(found) != set(_KEYS[kind]):
         raise UserError(f"{path}: {kind}.{name} must have exactly {', '.join(_KEYS[kind])}")

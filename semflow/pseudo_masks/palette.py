@@ -93,16 +93,26 @@ def make_palette(params: PaletteParams, num_classes: int) -> Palette:
         UserError: Its numbers contradict each other.
     """
     try:
-        if isinstance(params, BaseKPalette):
-            anchors = base_k_anchors(num_classes, params.k, params.spacing)
-        else:
-            anchors = spread_anchors(num_classes)
-        if params.class_order:
-            anchors = reorder(anchors, params.class_order)
-        check_distinct(anchors)
-        return Palette(anchors, np.asarray(params.ignore_color, np.float32))
+        anchors = anchors_of(params, num_classes)
     except ValueError as error:
         raise UserError(f"params.yaml: {error}") from None
+    return Palette(anchors, np.asarray(params.ignore_color, np.float32))
+
+
+def anchors_of(params: PaletteParams, num_classes: int) -> NDArray[np.float32]:
+    """The classes' colours, (K, 3) grey levels.
+
+    Raises:
+        ValueError: Its numbers contradict each other or the number of classes.
+    """
+    if isinstance(params, BaseKPalette):
+        anchors = base_k_anchors(num_classes, params.k, params.spacing)
+    else:
+        anchors = spread_anchors(num_classes)
+    if params.class_order:
+        anchors = reorder(anchors, params.class_order)
+    check_distinct(anchors)
+    return anchors
 
 
 def check_distinct(anchors: NDArray[np.float32]) -> None:

@@ -26,7 +26,7 @@ class BaseKPalette(Block):
     """Anchors counted in base k with spacing s (Eq. 7)."""
 
     scheme: Literal["base_k"]
-    k: Positive = Field(description="divisions of the colour range, Eq. 7")
+    k: Positive = Field(le=256, description="divisions of the colour range, Eq. 7")
     spacing: PositiveFloat = Field(description="s in Eq. 7, grey levels")
     class_order: ClassOrder
     ignore_color: Color

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from semflow.core.files import write_text
 from semflow.core.labels import IGNORE_INDEX
 from semflow.core.pictures import NO_CLASS_COLOR, color_table
+from semflow.core.terminal import printable
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
 from semflow.report import diagnosis, formats, runs
 from semflow.report.charts import Chart, class_bars, evaluations_chart
@@ -61,6 +63,9 @@ def render_page(content: Content) -> str:
             classes and colours.
     """
     environment = templates()
+    # What JSON may hold of a name, an escape sequence or half a character, no drawing takes.
+    names = list(map(printable, content.metrics.classes))
+    content = replace(content, metrics=content.metrics.model_copy(update={"classes": names}))
     metrics, solver = content.metrics, content.solver
     segmented = runs.segmentation_runs(metrics, solver)
     synthesized = runs.synthesis_runs(metrics, solver)
@@ -83,7 +88,8 @@ def render_page(content: Content) -> str:
         colors=color_table(content.class_colors),
         anchors=color_table(content.anchors, content.ignore_color),
     )
-    return f"{page}\n"
+    # Nor does a file take half a character in a key.
+    return f"{page}\n".encode("utf-8", "replace").decode()
 
 
 def templates() -> Environment:

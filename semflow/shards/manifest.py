@@ -25,8 +25,12 @@ SHARDS = ',"shards":['
 CLOSING = b"]}"
 BLOCK = 512
 """Bytes of a tar's header, which stands right before a member's content."""
-_NAME, _SIZE = slice(0, 100), slice(124, 136)
-"""Where a plain header has a member's name, and its length in octal digits."""
+_NAME, _SIZE, _TYPE = slice(0, 100), slice(124, 136), slice(156, 157)
+"""Where a plain header has a member's name, its length in octal digits, and that it is a file."""
+_LONGEST_NAME = 100
+"""Bytes of that name."""
+_ODD_FORM = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a line raises that no stage has written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +90,24 @@ class Manifest:
         """The tars in order, read one by one.
 
         Raises:
-            UserError: A tar's name leads out of the folder.
+            UserError: A line does not have the form that `write_manifest` gives it, or a tar's
+                name leads out of the folder.
         """
         with (self.folder / MANIFEST).open("rb") as file:
             for start, end in pairwise(self.lines.tolist()):
                 file.seek(start)
-                yield self._checked(_shard_from(file.read(end - start)))
+                yield self._checked(file.read(end - start))
 
     def keys(self) -> Iterator[str]:
         """The samples' keys in order."""
         for shard in self.shards():
             yield from (key.decode() for key in shard.keys.tolist())
 
-    def _checked(self, shard: Shard) -> Shard:
+    def _checked(self, line: bytes) -> Shard:
+        try:
+            shard = _shard_from(line)
+        except _ODD_FORM:
+            raise _no_manifest(self.folder / MANIFEST) from None
         # What follows opens it below the folder.
         if Path(shard.name).name != shard.name or not shard.name.endswith(".tar"):
             raise UserError(
@@ -161,7 +170,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(
             f"{path} was cut short or is of another version; delete its folder and run: dvc repro"
         )
-    return Manifest(folder, json.loads(head.strip() + CLOSING)["about"], np.array(lines, np.int64))
+    try:
+        about = dict(json.loads(head.strip() + CLOSING)["about"])
+    except _ODD_FORM:
+        raise _no_manifest(path) from None
+    return Manifest(folder, about, np.array(lines, np.int64))
 
 
 def read_manifests(folder: Path) -> dict[str, Manifest]:
@@ -189,7 +202,8 @@ def is_header_of(block: bytes, member: str, size: int) -> bool:
         member: Its name.
         size: Length of its content, bytes.
     """
-    return block[_NAME].rstrip(b"\0") == member.encode() and block[_SIZE] == b"%011o\0" % size
+    plain = block[_SIZE] == b"%011o\0" % size and block[_TYPE] == b"0"
+    return plain and block[_NAME].rstrip(b"\0") == member.encode()
 
 
 def verify_shards(manifest: Manifest, rebuild: str) -> None:
@@ -216,31 +230,62 @@ def verify_shards(manifest: Manifest, rebuild: str) -> None:
                 f"{path} was altered: its sha256 is not the manifest's; "
                 f"delete it and rebuild: {rebuild}"
             )
-        if wrong := _misplaced(path, shard):
+        if wrong := misplaced(path, shard):
             raise UserError(
                 f"{manifest.folder / MANIFEST} was altered: {wrong} is not where it says; "
                 f"delete its folder and rebuild: {rebuild}"
             )
 
 
-def _misplaced(path: Path, shard: Shard) -> str:
-    """The name of a member that is not at its place in a tar; empty if all are."""
+def misplaced(path: Path, shard: Shard) -> str:
+    """What is not at its place in a tar, a member's name or its end; empty if all is.
+
+    All is where members of the manifest alone, plain files, stand one after another from the first
+    byte: nothing between or behind them is left for another reader to find.
+    """
+    ends = [0]
     with path.open("rb") as tar:
         for extension, (offsets, sizes) in shard.members.items():
-            for key, offset, size in zip(shard.keys.tolist(), offsets, sizes, strict=True):
+            for key, offset, size in zip(
+                shard.keys.tolist(), offsets.tolist(), sizes.tolist(), strict=True
+            ):
                 member = f"{key.decode()}.{extension}"
                 # No member begins before the first header ends.
-                if offset < BLOCK:
+                if offset < BLOCK or size < 0:
                     return member
-                tar.seek(int(offset) - BLOCK)
-                if not is_header_of(tar.read(BLOCK), member, int(size)):
+                tar.seek(offset - BLOCK)
+                if not is_header_of(tar.read(BLOCK), member, size):
                     return member
-    return ""
+                ends.append(offset + -(-size // BLOCK) * BLOCK)
+        tar.seek(max(ends))
+        behind = tar.read(BLOCK).strip(b"\0")
+    starts = [offset - BLOCK for offsets, _ in shard.members.values() for offset in offsets]
+    return "" if sorted(starts) == sorted(ends)[:-1] and not behind else "what stands between"
 
 
 def _shard_from(line: bytes) -> Shard:
+    """A tar's line.
+
+    Raises:
+        ValueError: Or another of _ODD_FORM: it has another form than `write_manifest` gives it.
+    """
     value = json.loads(line.rstrip(b",\n"))
-    return shard_from_columns(value["name"], value["bytes"], value["sha256"], value)
+    keys, name, sha256 = value["keys"], value["name"], value["sha256"]
+    if not (isinstance(keys, list) and isinstance(name, str) and isinstance(sha256, str)):
+        raise ValueError("other types")
+    # All keys take the room of the longest.
+    if any(not 0 < len(key.encode()) <= _LONGEST_NAME or "\0" in key for key in keys):
+        raise ValueError("a key that no tar holds")
+    shard = shard_from_columns(name, value["bytes"], sha256, value)
+    if any(places.shape != (2, len(keys)) for places in shard.members.values()):
+        raise ValueError("not as many places as keys")
+    return shard
+
+
+def _no_manifest(path: Path) -> UserError:
+    return UserError(
+        f"{path} does not have the form of a manifest; delete its folder and run: dvc repro"
+    )
 
 
 def _compact(value: Any) -> str:

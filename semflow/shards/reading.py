@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from semflow.core.errors import UserError
-from semflow.shards.manifest import BLOCK, Manifest, is_header_of
+from semflow.shards.manifest import BLOCK, Manifest, is_header_of, misplaced
 
 OPEN_TARS = 64
 """Of one folder. A process may have 1024 files open, and training reads three folders."""
@@ -27,9 +27,13 @@ def stream(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, bytes]]]:
     import webdataset
 
     for shard in manifest.shards():
+        path = _present(manifest.folder / shard.name)
+        # A link, a sparse giant or a compressed bomb must not reach a reader that follows it.
+        if misplaced(path, shard):
+            raise _other_samples(path)
         # Whoever calls has chosen the tars: no node or worker leaves any out.
         samples = webdataset.WebDataset(
-            [f"file:{(manifest.folder / shard.name).absolute()}"],
+            [f"file:{path.absolute()}"],
             shardshuffle=False,
             nodesplitter=None,
             workersplitter=None,
@@ -40,10 +44,7 @@ def stream(manifest: Manifest) -> Iterator[tuple[str, Mapping[str, bytes]]]:
             keys.append(sample["__key__"].encode())
             yield sample["__key__"], {name: sample[name] for name in shard.members}
         if keys != shard.keys.tolist():
-            raise UserError(
-                f"{manifest.folder / shard.name} holds other samples than its manifest names; "
-                "run again the stage that makes it"
-            )
+            raise _other_samples(path)
 
 
 class ShardFolder:
@@ -112,6 +113,12 @@ def batches(folder: ShardFolder, batch_size: int) -> Iterator[range]:
     """Positions of a folder in order, batch by batch; the last may be smaller."""
     for start in range(0, len(folder), batch_size):
         yield range(start, min(start + batch_size, len(folder)))
+
+
+def _other_samples(path: Path) -> UserError:
+    return UserError(
+        f"{path} holds other samples than its manifest names; run again the stage that makes it"
+    )
 
 
 def _present(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tokenize
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,11 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from semflow.core.decoding import Undecodable, decoded
+from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
 from semflow.shards.manifest import Shard
 
 Record = tuple[str, Mapping[str, bytes]]
 """A sample's key, which has no dot since WebDataset splits there, and {extension: content}."""
+_REBUILD = "run again the stage that makes it"
+_ODD_HEADER = (
+    *(ValueError, TypeError, SyntaxError, RecursionError, MemoryError),
+    # NumPy reads a header that is no literal once more, as one of Python 2.
+    tokenize.TokenError,
+)
 
 
 def write_shard(records: Iterable[Record], path: Path) -> Shard:
@@ -54,8 +63,18 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def png_pixels(content: bytes) -> NDArray[np.uint8]:
-    """The inverse of `png_bytes`."""
-    return np.asarray(Image.open(io.BytesIO(content)))
+    """The inverse of `png_bytes`.
+
+    Raises:
+        UserError: The content is no PNG that can be read, or one of other than 8 bits a channel.
+    """
+    try:
+        pixels = np.asarray(decoded(io.BytesIO(content), ("PNG",))[0])
+    except Undecodable as error:
+        raise UserError(f"a shard's picture {error}; {_REBUILD}") from None
+    if pixels.dtype != np.uint8:
+        raise UserError(f"a shard's picture has {pixels.dtype} pixels, not uint8; {_REBUILD}")
+    return pixels
 
 
 def array_bytes(array: NDArray[np.generic]) -> bytes:
@@ -66,6 +85,20 @@ def array_bytes(array: NDArray[np.generic]) -> bytes:
 
 
 def array_from(content: bytes) -> NDArray[np.generic]:
-    """The inverse of `array_bytes`; never unpickles."""
-    array: NDArray[np.generic] = np.load(io.BytesIO(content), allow_pickle=False)
-    return array
+    """The inverse of `array_bytes`; never unpickles, and takes no more memory than the content.
+
+    Raises:
+        UserError: The content is no .npy file of numbers, or has not as many as its header says.
+    """
+    file = io.BytesIO(content)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version of .npy than 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        if dtype.hasobject:
+            raise ValueError("objects, which would be unpickled")
+        array = np.frombuffer(content, dtype, offset=file.tell())
+        return array.reshape(shape, order="F" if fortran else "C")
+    except _ODD_HEADER as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"a shard's array is unreadable ({said}); {_REBUILD}") from None

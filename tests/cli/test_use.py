@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 import stat
@@ -68,7 +69,8 @@ def test_a_recipe_serves_a_data_set_that_it_does_not_know(
     semflow_command: Command, project: Path
 ) -> None:
     values = YAML().load(project / "params.yaml")
-    values["rooms"] = values["cityscapes"]
+    # A copy: the same object twice would be written as an alias.
+    values["rooms"] = copy.deepcopy(values["cityscapes"])
     YAML().dump(values, project / "params.yaml")
     assert semflow_command("use", "smoke", "rooms").code == 0
     assert read_params().dataset("rooms").train.steps == 12

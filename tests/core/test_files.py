@@ -35,6 +35,16 @@ def test_a_files_checksum_is_that_of_its_bytes(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
 
 
+def test_json_that_is_nested_without_end_and_a_folder_in_its_place_are_one_line(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "deep").write_text("[" * 100_000, encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    for name, said in (("deep", "is not JSON"), ("folder", "is a folder")):
+        with pytest.raises(UserError, match=said):
+            read_json(tmp_path / name)
+
+
 def test_json_has_the_same_bytes_in_whatever_order_keys_are_given(tmp_path: Path) -> None:
     write_json(tmp_path / "a", {"x": 1, "y": [1.5, None]})
     write_json(tmp_path / "b", {"y": [1.5, None], "x": 1})

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from semflow.core import retrying
+from semflow.core.decoding import LARGEST_AREA
 from semflow.datasets.base import UnreadableSample
-from semflow.datasets.files import LARGEST_AREA, map_ids, read_image, read_label, read_pair
+from semflow.datasets.files import map_ids, read_image, read_label, read_pair
 from semflow.evaluation.score_files import size_of
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)
@@ -222,6 +224,19 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded(tmp_path
     for read in (read_image, read_label):
         with pytest.raises(UnreadableSample, match=f"{width}x8192 pixels, {LARGEST_AREA} are allo"):
             read(path)
+
+
+def test_a_chunk_longer_than_the_file_is_given_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    sound = png(4, 4, 8, 0, bytes(20))
+    at = sound.index(b"IDAT") - 4
+    path.write_bytes(sound[:at] + b"\xff\xff\xff\xff" + sound[at + 4 :])
+    tracemalloc.start()
+    for read in (read_image, read_label):
+        with pytest.raises(UnreadableSample, match="is truncated: a chunk is longer"):
+            read(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:

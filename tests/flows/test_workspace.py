@@ -131,3 +131,13 @@ def test_scratch_lies_where_the_environment_says(
     assert scratch_root(project) == project / ".scratch"
     monkeypatch.setenv("SEMFLOW_SCRATCH", "/elsewhere")
     assert scratch_root(project) == Path("/elsewhere")
+
+
+@pytest.mark.parametrize("revision", ["a\0b", "a" * 200_000, "--upload-pack=x", "-x", "a\nb"])
+def test_a_revision_that_no_process_can_be_given_or_that_is_an_option_is_one_line(
+    project: Path, revision: str
+) -> None:
+    with pytest.raises(UserError, match="is no commit of") as refusal:
+        commit_of(project, revision)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 1000

@@ -297,6 +297,11 @@ def test_what_only_looks_like_a_number_is_refused(values: Values, misfit: Values
         ("earth.train.learning_rate", 1e300),
         ("earth.baseline.learning_rate", 1e300),
         ("earth.backbone.norm_num_groups", 7),
+        ("cityscapes.palette.spacing", 0.01),
+        ("cityscapes.palette.spacing", 200.0),
+        ("cityscapes.palette.k", 2),
+        ("cityscapes.palette.k", 10**12),
+        ("earth.palette.class_order", [0, 1]),
     ],
 )
 def test_a_value_that_would_fail_later_is_refused_at_once(
@@ -304,6 +309,22 @@ def test_a_value_that_would_fail_later_is_refused_at_once(
 ) -> None:
     change(path, value)(values)
     assert path.rsplit(".", 1)[1] in complaint(values)
+
+
+def test_images_that_a_scratch_autoencoder_cannot_divide_are_refused(values: Values) -> None:
+    scratch = {"source": "scratch", "patch_size": 4, "latent_channels": 4, "seed": 0, "steps": 1}
+    scratch |= {"encoder_channels": 4, "encoder_blocks": 0, "decoder_channels": 4}
+    scratch |= {"decoder_blocks": 0, "batch_size": 1, "learning_rate": 0.1, "log_every": 1}
+    scratch |= {"image_loss_weight": 1.0, "color_loss_weight": 0.0, "color_temperature": 1.0}
+    values["earth"]["autoencoder"] = {**scratch, "latent_noise": 0.0}
+    validate_params(values, "params.yaml")
+    values["earth"]["shards"]["image_size"] = [64, 66]
+    assert "shards.image_size (64, 66) is no multiple of 4" in complaint(values)
+
+
+def test_a_number_of_thousands_of_digits_is_no_traceback(values: Values) -> None:
+    change("earth.train.batch_size", -(16**5000))(values)
+    assert "thousands of digits" in complaint(values)
 
 
 @pytest.mark.parametrize("revision", ["main", "v1", "c" * 39])

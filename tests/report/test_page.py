@@ -282,6 +282,14 @@ def test_order_of_metrics_in_their_file_changes_nothing(content: Content) -> Non
     assert render_page(turned) == render_page(content)
 
 
+@pytest.mark.parametrize("hostile", ["\x1b[2Jwater", "\ud800", "$\\frac$", "\0"])
+def test_a_class_whose_name_no_drawing_takes_stops_no_page(content: Content, hostile: str) -> None:
+    metrics = content.metrics.model_copy(
+        update={"classes": [hostile, *content.metrics.classes[1:]]}
+    )
+    Reader(render_page(replace(content, metrics=metrics))).text.encode()
+
+
 def test_names_are_escaped_wherever_they_stand(content: Content) -> None:
     hostile = '"><script>alert(1)</script>&'
     examples = (replace(content.examples[0], key=hostile),)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.tiny import TinyDataset
@@ -17,7 +19,7 @@ from semflow.shards.manifest import (
     verify_shards,
     write_manifest,
 )
-from semflow.shards.reading import ShardFolder
+from semflow.shards.reading import ShardFolder, stream
 
 REBUILD = "dvc repro -f shards@earth"
 
@@ -155,3 +157,56 @@ def test_a_folder_without_splits_is_one_line_with_what_makes_it(tmp_path: Path) 
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UserError, match="holds no split; run the stage that makes it"):
             read_manifests(folder)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda tar: tar.update(keys=["a" * 200, *tar["keys"][1:]]),
+        lambda tar: tar.update(keys="abcd"),
+        lambda tar: tar.update(members={"x": [[2**70], [1]]}),
+        lambda tar: tar.update(members={"x": [[1]]}),
+        lambda tar: tar.pop("sha256"),
+    ],
+)
+def test_a_line_of_another_form_is_one_line_wherever_the_manifest_is_read(
+    folder: Path, alter: Callable[[dict[str, Any]], object]
+) -> None:
+    path = folder / "manifest.json"
+    head, line, *rest = path.read_text("utf-8").splitlines()
+    tar = json.loads(line.rstrip(","))
+    alter(tar)
+    path.write_text("\n".join([head, json.dumps(tar) + ",", *rest]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match="does not have the form of a manifest"):
+        ShardFolder(read_manifest(folder))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.GNUTYPE_SPARSE, tarfile.CHRTYPE])
+def test_a_tar_whose_members_are_no_plain_files_reaches_no_reader(
+    folder: Path, kind: bytes
+) -> None:
+    manifest = read_manifest(folder)
+    shard = next(manifest.shards())
+    content = bytearray((folder / shard.name).read_bytes())
+    content[156:157] = kind
+    (folder / shard.name).write_bytes(content)
+    with pytest.raises(UserError, match="holds other samples than its manifest names"):
+        next(stream(manifest))
+
+
+def test_a_member_behind_the_last_one_reaches_no_reader(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    shard = next(manifest.shards())
+    content = bytearray((folder / shard.name).read_bytes())
+    end = max(
+        int(offset + -(-size // 512) * 512)
+        for places in shard.members.values()
+        for offset, size in places.T
+    )
+    # A sparse file of a terabyte, which a stream would read through.
+    giant = tarfile.TarInfo("giant.image.png")
+    giant.type, giant.size = tarfile.GNUTYPE_SPARSE, 2**40
+    content[end : end + 512] = giant.tobuf(tarfile.GNU_FORMAT)[:512]
+    (folder / shard.name).write_bytes(content)
+    with pytest.raises(UserError, match="holds other samples than its manifest names"):
+        list(stream(manifest))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.tiny import TinyDataset, shard_folder
 from support.tiny_data import TRAIN_SAMPLES
 
+from semflow.core.errors import UserError
 from semflow.shards import reading
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder, batches
@@ -34,8 +35,31 @@ def test_pngs_and_arrays_come_back_as_they_were(seed: int, tail: tuple[int, ...]
 def test_an_array_that_would_need_unpickling_is_refused() -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.array([print], dtype=object), allow_pickle=True)
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    with pytest.raises(UserError, match="which would be unpickled"):
         array_from(buffer.getvalue())
+
+
+@pytest.mark.parametrize("shape", [b"(999999999999,)", b"(2, 2)", b"(-1, 4)"])
+def test_an_array_with_other_than_the_promised_numbers_takes_no_memory_and_is_refused(
+    shape: bytes,
+) -> None:
+    content = array_bytes(np.zeros((2, 3), np.float16)).replace(b"(2, 3)", shape)
+    with pytest.raises(UserError, match="a shard's array is unreadable"):
+        array_from(content)
+
+
+def test_an_array_whose_header_is_an_open_bracket_is_one_line() -> None:
+    content = array_bytes(np.zeros((2, 3), np.float16)).replace(b"(2, 3), }", b"(2, 3), ((")
+    with pytest.raises(UserError, match="a shard's array is unreadable"):
+        array_from(content)
+
+
+def test_a_shards_picture_that_is_none_or_too_large_is_one_line() -> None:
+    sound = png_bytes(np.zeros((2, 2), np.uint8))
+    huge = sound[:16] + (20_000).to_bytes(4, "big") * 2 + sound[24:]
+    for content in (b"", sound[:40], huge):
+        with pytest.raises(UserError, match="a shard's picture"):
+            png_pixels(content)
 
 
 @given(

@@ -1,0 +1,58 @@
+"""YAML as SemFlow's files use it: no aliases, no tags, nested a few deep, checked before loading.
+
+A parser makes what aliases stand for, which a few letters can make gigabytes and minutes; calls
+whatever a tag names; and descends with each level, in C until the process ends without a word. Its
+events cost nothing of that, so they are looked at first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    ScalarEvent,
+)
+
+from semflow.core.errors import UserError
+
+DEEPEST = 32
+"""Levels. The repository's own files have 5."""
+
+
+def plain_yaml(content: str | bytes, source: str, parser: YAML | None = None) -> Any:
+    """The values of a YAML document.
+
+    Args:
+        content: The document; bytes are UTF-8.
+        source: Where it comes from, for errors.
+        parser: What makes values of it; plain ones where None.
+
+    Raises:
+        UserError: It is no YAML, has an alias or a tag, or is nested too deep.
+    """
+    try:
+        text = content.decode() if isinstance(content, bytes) else content
+        _check_events(text, source)
+        return (parser or YAML(typ="safe")).load(text)
+    except (YAMLError, ValueError) as error:
+        # Also bytes that are no text, and numbers or dates that Python does not take.
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def _check_events(text: str, source: str) -> None:
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        line = event.start_mark.line + 1
+        if isinstance(event, AliasEvent):
+            raise UserError(f"{source}, line {line}: an alias (*{event.anchor}); write its value")
+        if isinstance(event, (ScalarEvent, CollectionStartEvent)) and event.tag is not None:
+            raise UserError(f"{source}, line {line}: a tag ({event.tag}); write the plain value")
+        depth += isinstance(event, CollectionStartEvent)
+        depth -= isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise UserError(f"{source}, line {line}: nested more than {DEEPEST} deep; flatten it")
