@@ -1,4 +1,4 @@
-"""YAML as SemFlow's files use it: no aliases, no tags, nested a few deep, checked before loading.
+"""YAML as SemFlow's files use it: no nested aliases, no tags, a few deep; checked before loading.
 
 A parser makes what aliases stand for, which a few letters can make gigabytes and minutes; calls
 whatever a tag names; and descends with each level, in C until the process ends without a word. Its
@@ -22,6 +22,8 @@ from semflow.core.errors import UserError
 
 DEEPEST = 32
 """Levels. The repository's own files have 5."""
+MOST_ALIASES = 200
+"""Of which each stands for a part of the document that holds no alias itself."""
 
 
 def plain_yaml(content: str | bytes, source: str, parser: YAML | None = None) -> Any:
@@ -33,7 +35,7 @@ def plain_yaml(content: str | bytes, source: str, parser: YAML | None = None) ->
         parser: What makes values of it; plain ones where None.
 
     Raises:
-        UserError: It is no YAML, has an alias or a tag, or is nested too deep.
+        UserError: It is no YAML, has a tag or an alias inside of an anchor, or is nested too deep.
     """
     try:
         text = content.decode() if isinstance(content, bytes) else content
@@ -45,14 +47,22 @@ def plain_yaml(content: str | bytes, source: str, parser: YAML | None = None) ->
 
 
 def _check_events(text: str, source: str) -> None:
-    depth = 0
+    open_collections: list[bool] = []  # whether each of them has an anchor
+    aliases = 0
     for event in YAML(typ="safe").parse(text):
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):
-            raise UserError(f"{source}, line {line}: an alias (*{event.anchor}); write its value")
+            aliases += 1
+            if any(open_collections) or aliases > MOST_ALIASES:
+                what = "inside of an anchor" if any(open_collections) else "beyond all measure"
+                raise UserError(
+                    f"{source}, line {line}: an alias (*{event.anchor}) {what}; write its value"
+                )
         if isinstance(event, (ScalarEvent, CollectionStartEvent)) and event.tag is not None:
             raise UserError(f"{source}, line {line}: a tag ({event.tag}); write the plain value")
-        depth += isinstance(event, CollectionStartEvent)
-        depth -= isinstance(event, CollectionEndEvent)
-        if depth > DEEPEST:
+        if isinstance(event, CollectionStartEvent):
+            open_collections.append(event.anchor is not None)
+        elif isinstance(event, CollectionEndEvent):
+            open_collections.pop()
+        if len(open_collections) > DEEPEST:
             raise UserError(f"{source}, line {line}: nested more than {DEEPEST} deep; flatten it")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from semflow.core.errors import UserError
-from semflow.params.plain_yaml import DEEPEST, plain_yaml
+from semflow.params.plain_yaml import DEEPEST, MOST_ALIASES, plain_yaml
 from semflow.params.reading import read_values
 from tools.closure import ROOT
 
@@ -23,12 +23,23 @@ def test_nested_aliases_are_refused_before_anything_is_made_of_them() -> None:
     for level in range(1, 12):
         lines.append(b"a%d: &a%d [%s]" % (level, level, b", ".join([b"*a%d" % (level - 1)] * 9)))
     started = time.process_time()
-    assert refusal(b"\n".join(lines)) == "here, line 2: an alias (*a0); write its value"
+    assert refusal(b"\n".join(lines)) == (
+        "here, line 2: an alias (*a0) inside of an anchor; write its value"
+    )
     assert time.process_time() - started < 1
 
 
-def test_a_merge_of_an_alias_is_refused_as_one() -> None:
-    assert "line 2: an alias (*a)" in refusal(b"a: &a {b: 1}\nc: {<<: *a}")
+def test_an_alias_of_what_holds_none_is_the_same_value_and_may_be_merged() -> None:
+    content = b"a: &a {b: 1}\nc: {d: *a, e: {<<: *a, f: 2}}"
+    assert plain_yaml(content, "here") == {
+        "a": {"b": 1},
+        "c": {"d": {"b": 1}, "e": {"b": 1, "f": 2}},
+    }
+
+
+def test_more_aliases_than_anybody_writes_are_refused() -> None:
+    many = b"a: &a {b: 1}\nc: [" + b", ".join([b"*a"] * (MOST_ALIASES + 1)) + b"]"
+    assert "line 2: an alias (*a) beyond all measure" in refusal(many)
 
 
 @pytest.mark.parametrize("opening", [b"[", b"{a: ", b"- ", b"? "])
@@ -49,5 +60,9 @@ def test_a_key_at_the_top_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_repositorys_own_files_are_plain() -> None:
-    for path in (ROOT / "params.yaml", *(ROOT / "recipes").glob("*.yaml")):
+    for path in (
+        ROOT / "params.yaml",
+        *(ROOT / "recipes").glob("*.yaml"),
+        ROOT / "study/rows.yaml",
+    ):
         assert plain_yaml(path.read_bytes(), path.name)
