@@ -190,6 +190,32 @@ def decoded(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int
         raise UnreadableSample(f"is too large ({error})") from None
 
 
+def check_chunks(file: IO[bytes]) -> None:
+    """Refuses a PNG with a chunk longer than the file, which its decoder would make room for.
+
+    Args:
+        file: Of any format; at its start afterwards.
+
+    Raises:
+        UnreadableSample: There is one; the text goes behind a name.
+    """
+    file.seek(0)
+    if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        file.seek(0)
+        return
+    end = file.seek(0, io.SEEK_END)
+    place = len(_SIGNATURE)
+    while place + _CHUNK_EDGES <= end:
+        file.seek(place)
+        length, name = struct.unpack(">I4s", file.read(8))
+        place += length + _CHUNK_EDGES
+        if place > end:
+            raise UnreadableSample("is unreadable (image file is truncated: a chunk is longer)")
+        if name == _LAST_CHUNK:
+            break
+    file.seek(0)
+
+
 def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     """As `load_image`, and how many bits a channel has."""
 
@@ -216,25 +242,9 @@ def _open(path: Path, formats: tuple[str, ...]) -> tuple[Image.Image, int]:
         raise UnreadableSample(f"{path.name!r} is unreadable ({error})") from None
 
 
-def _check_chunks(file: IO[bytes]) -> None:
-    """Refuses a PNG with a chunk longer than the file, which its decoder would make room for."""
-    end = file.seek(0, io.SEEK_END)
-    place = len(_SIGNATURE)
-    while place + _CHUNK_EDGES <= end:
-        file.seek(place)
-        length, name = struct.unpack(">I4s", file.read(8))
-        place += length + _CHUNK_EDGES
-        if place > end:
-            raise UnreadableSample("is unreadable (image file is truncated: a chunk is longer)")
-        if name == _LAST_CHUNK:
-            return
-
-
 def _decode(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     head = file.read(_DEPTH + 1)
-    if head.startswith(_SIGNATURE):
-        _check_chunks(file)
-    file.seek(0)
+    check_chunks(file)
     image = Image.open(file, formats=formats)
     depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
     if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:
