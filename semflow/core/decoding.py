@@ -56,8 +56,19 @@ def decoded(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int
         raise Undecodable(f"is too large ({error})") from None
 
 
-def _check_chunks(file: IO[bytes]) -> None:
-    """Refuses a PNG with a chunk longer than the file, which its decoder would make room for."""
+def check_chunks(file: IO[bytes]) -> None:
+    """Refuses a PNG with a chunk longer than the file, which its decoder would make room for.
+
+    Args:
+        file: Of any format; at its start afterwards.
+
+    Raises:
+        Undecodable: There is one; the text goes behind a name.
+    """
+    file.seek(0)
+    if file.read(len(_SIGNATURE)) != _SIGNATURE:
+        file.seek(0)
+        return
     end = file.seek(0, io.SEEK_END)
     place = len(_SIGNATURE)
     while place + _CHUNK_EDGES <= end:
@@ -67,14 +78,13 @@ def _check_chunks(file: IO[bytes]) -> None:
         if place > end:
             raise Undecodable("is unreadable (image file is truncated: a chunk is longer)")
         if name == _LAST_CHUNK:
-            return
+            break
+    file.seek(0)
 
 
 def _decode(file: IO[bytes], formats: tuple[str, ...]) -> tuple[Image.Image, int]:
     head = file.read(_DEPTH + 1)
-    if head.startswith(_SIGNATURE):
-        _check_chunks(file)
-    file.seek(0)
+    check_chunks(file)
     image = Image.open(file, formats=formats)
     depth = head[_DEPTH] if head.startswith(_SIGNATURE) else BYTE
     if image.format == "PNG" and head[12:16] != _FIRST_CHUNK:

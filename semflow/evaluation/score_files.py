@@ -14,9 +14,15 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from semflow.core.decoding import Undecodable, check_chunks
 from semflow.core.errors import UserError
 from semflow.datasets.base import UnreadableSample
-from semflow.datasets.files import FIRST_LYING, IMAGE_FORMATS, ORIENTATION_TAG, read_image
+from semflow.datasets.files import (
+    FIRST_LYING,
+    IMAGE_FORMATS,
+    ORIENTATION_TAG,
+    read_image,
+)
 from semflow.metrics.fixed_networks import check_pixels
 
 LabelIds = Literal["train", "cityscapes"]
@@ -25,6 +31,7 @@ LabelIds = Literal["train", "cityscapes"]
 LABELS = (".png",)
 IMAGES = (".png", ".jpg", ".jpeg")
 
+_UNREADABLE = (UnreadableSample, OSError, SyntaxError, ValueError, TypeError)
 BATCH = 16
 """Images in memory at a time."""
 
@@ -120,11 +127,16 @@ def size_of(path: Path) -> tuple[int, int]:
     Raises:
         UserError: It is no image.
     """
+    if not path.is_file():
+        # Who opens a pipe waits for who writes it.
+        raise UserError(f"{path} is not a readable image (no regular file)")
     try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
+        with path.open("rb") as file:
+            check_chunks(file)
+            image = Image.open(file, formats=IMAGE_FORMATS)
             lies = image.getexif().get(ORIENTATION_TAG, 1) >= FIRST_LYING
             return (image.width, image.height) if lies else (image.height, image.width)
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as error:
+    except (*_UNREADABLE, Undecodable, Image.DecompressionBombError) as error:
         raise UserError(f"{path} is not a readable image ({error})") from None
 
 

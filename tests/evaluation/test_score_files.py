@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from semflow.evaluation.score_files import (
     key_of,
     match_labels,
     match_samples,
+    size_of,
     to_resolution,
 )
 
@@ -200,3 +203,20 @@ def test_images_of_the_resolution_stay_as_they_are() -> None:
 def test_what_is_no_batch_of_byte_images_is_not_resized(images: Tensor) -> None:
     with pytest.raises(ValueError, match=r"give uint8 \(N, 3, H, W\)"):
         to_resolution(images, (2, 2))
+
+
+def test_a_prediction_that_is_a_pipe_a_folder_or_has_an_endless_chunk_is_one_line(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    buffer = io.BytesIO()
+    Image.new("L", (3, 2)).save(buffer, "PNG")
+    sound = buffer.getvalue()
+    (tmp_path / "sound.png").write_bytes(sound)
+    assert size_of(tmp_path / "sound.png") == (2, 3)
+    at = sound.index(b"IDAT") - 4
+    (tmp_path / "long.png").write_bytes(sound[:at] + b"\xff\xff\xff\xff" + sound[at + 4 :])
+    for name in ("pipe", "folder", "long"):
+        with pytest.raises(UserError, match=rf"{name}\.png is not a readable image"):
+            size_of(tmp_path / f"{name}.png")
