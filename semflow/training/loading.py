@@ -6,7 +6,7 @@ import ctypes
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -117,7 +117,9 @@ def _ended(batches: Any) -> Iterator[Iterator[Drawn]]:
     finally:
         workers = getattr(batches, "_workers", ())
         if workers:
-            batches._shutdown_workers()
+            # Every batch that was wanted has come: how a worker ends no longer matters.
+            with suppress(RuntimeError):
+                batches._shutdown_workers()
         for worker in workers:
             # One that hangs in a read: it leaves a request to end unheard.
             if worker.is_alive():

@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from support.flows_project import LOCK, LOCKED_MD5, sh, state_of
 
 import flows.stage
+from flows.artifacts import prose
 from flows.runs import evaluate, train
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -166,7 +167,7 @@ def test_a_commit_made_elsewhere_is_retrained_and_its_metrics_are_compared(proje
             "difference": None,
         },
     ]
-    assert said in artifacts["earth-run"]
+    assert prose(said) in artifacts["earth-run"]
     assert sh(project, "git", "tag", "--list", "earth@*") == ""
 
 

@@ -36,7 +36,8 @@ class Draws:
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         torch.manual_seed(position)
-        return {"moments": torch.randn(4, 8, 8), "uniform": torch.rand(())}
+        index = torch.tensor(position)
+        return {"moments": torch.randn(4, 8, 8), "uniform": torch.rand(()), "index": index}
 
 
 class Silent:
