@@ -180,26 +180,33 @@ def _wire_segmentation(page: gr.Blocks, parts: Parts, handlers: Handlers) -> Non
     """A choice, an upload and more steps segment; opacity only lays anew."""
 
     def shown(chosen: Chosen, opacity: float) -> tuple[Chosen, str, str]:
+        """The choice, its segmentation and its way there."""
         return chosen, handlers.segmentation(chosen, opacity / 100), handlers.filmstrip(chosen)
 
     def started(chosen: Chosen, opacity: float) -> tuple[Any, ...]:
+        """The same, and a label on the canvas to paint over."""
         return *shown(chosen, opacity), _editor(handlers, handlers.start_label(chosen))
 
     def pick(steps: int, opacity: float, event: gr.EventData) -> tuple[Any, ...]:
+        """Takes the example that was clicked."""
         return _plainly(lambda: started(handlers.pick(int(event.index), steps), opacity))
 
     def open_page(steps: int, opacity: float) -> tuple[Any, ...]:
+        """Takes the first example; the canvas has its label from the start."""
         return _plainly(lambda: shown(handlers.pick(0, steps), opacity))
 
     def upload(path: str, steps: int, opacity: float) -> tuple[Any, ...]:
+        """Takes an image of the user's."""
         return _plainly(lambda: started(handlers.upload(Path(path), steps), opacity))
 
     def again(chosen: Chosen | None, steps: int, opacity: float) -> tuple[Any, ...]:
+        """Segments the same image with another number of steps."""
         if chosen is None:
             return (gr.skip(),) * 3
         return _plainly(lambda: shown(handlers.again(chosen, steps), opacity))
 
     def lay(chosen: Chosen | None, opacity: float) -> Any:
+        """Lays the segmentation that is there over the image anew."""
         return gr.skip() if chosen is None else handlers.segmentation(chosen, opacity / 100)
 
     results = [parts.chosen, parts.segmentation, parts.film]
@@ -219,12 +226,15 @@ def _wire_synthesis(parts: Parts, handlers: Handlers) -> None:
     """Three ways to a label to paint on, and the syntheses of what is painted."""
 
     def take(chosen: Chosen | None) -> Any:
+        """Puts the segmentation on the canvas."""
         return gr.skip() if chosen is None else _editor(handlers, chosen.found)
 
     def upload(path: str) -> dict[str, Any]:
+        """Puts a label file of the user's on the canvas."""
         return _plainly(lambda: _editor(handlers, handlers.uploaded_label(Path(path))))
 
     def synthesize(editor: dict[str, Any], seed: float, count: int, steps: int) -> str:
+        """Images of what is painted, each segmented again."""
         # Until something is painted, the canvas is its background.
         painted = editor["background"] if editor["composite"] is None else editor["composite"]
         return _plainly(lambda: handlers.round_trips(painted, seed, count, steps))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from support.tiny import Command, lossless_autoencoder, same_weights
+from support.tiny import Command, lossless_autoencoder, pinned, same_weights
 from support.tiny_data import BACKBONE
 
 from semflow.cli.importing import imported_pipeline
@@ -14,7 +14,6 @@ from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
 from semflow.datasets.celebamask_hq import CLASSES
 from semflow.networks.null_prompt import null_prompt_from
-from semflow.networks.schema import FolderSource
 from semflow.networks.sources import WEIGHTS
 from semflow.networks.velocity import scratch_unet
 from semflow.pipeline import SemFlowPipeline
@@ -23,15 +22,6 @@ from semflow.schema import DatasetParams, read_params
 from tools.closure import ROOT
 
 CHANNELS = lossless_autoencoder().config.latent_channels
-
-
-def folder_source(path: Path, weights: Path) -> FolderSource:
-    return FolderSource(
-        source="folder",
-        path=str(path),
-        sha256=sha256_of(weights / WEIGHTS),
-        config_sha256=sha256_of(weights / "config.json"),
-    )
 
 
 @pytest.fixture
@@ -45,8 +35,8 @@ def faces(tmp_path: Path) -> DatasetParams:
     return block.model_copy(
         update={
             "shards": block.shards.model_copy(update={"image_size": (16, 16)}),
-            "autoencoder": folder_source(tmp_path / "autoencoder", tmp_path / "autoencoder"),
-            "backbone": folder_source(backbone, backbone / "unet"),
+            "autoencoder": pinned(tmp_path / "autoencoder", tmp_path / "autoencoder"),
+            "backbone": pinned(backbone, backbone / "unet"),
         }
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.tiny import CHANNELS, lossless_autoencoder, same_weights
+from support.tiny import CHANNELS, lossless_autoencoder, pinned, same_weights
 from support.tiny_data import BACKBONE
 
 from semflow.core.errors import UserError
@@ -23,15 +23,6 @@ from semflow.networks.sources import (
 from semflow.networks.velocity import scratch_unet
 
 ANOTHER = "0" * 64
-
-
-def pinned(folder: Path, weights: Path) -> FolderSource:
-    return FolderSource(
-        source="folder",
-        path=str(folder),
-        sha256=sha256_of(weights / WEIGHTS),
-        config_sha256=sha256_of(weights / "config.json"),
-    )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from semflow.core.files import sha256_of
 from semflow.core.resume import Alone, held
 from semflow.evaluation.ranks import Team
 from semflow.formulations.schema import FlowParams, PreconditioningParams
@@ -22,6 +23,8 @@ from semflow.networks.autoencoder import PatchAutoencoder
 from semflow.networks.encoding import Autoencoder
 from semflow.networks.ends import Ends
 from semflow.networks.null_prompt import NullPrompt
+from semflow.networks.schema import FolderSource
+from semflow.networks.sources import WEIGHTS
 from semflow.networks.velocity import scratch_unet
 from semflow.pipeline import SemFlowPipeline
 from semflow.pseudo_masks.coloring import MEMBER
@@ -153,6 +156,16 @@ def with_all_cures(params: DatasetParams) -> DatasetParams:
         update={"cells": (1, 4, 8), "shares": (0.5, 0.25, 0.25), "latents": 0.1}
     )
     return params.model_copy(update={"flow": flow, "noise": noise})
+
+
+def pinned(path: Path, weights: Path) -> FolderSource:
+    """A network in a folder, as params.yaml pins it; its weights may lie deeper than its path."""
+    return FolderSource(
+        source="folder",
+        path=path.as_posix(),
+        sha256=sha256_of(weights / WEIGHTS),
+        config_sha256=sha256_of(weights / "config.json"),
+    )
 
 
 def lossless_autoencoder(scaling_factor: float = 1.0, seed: int = 0) -> PatchAutoencoder:

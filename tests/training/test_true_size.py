@@ -16,12 +16,13 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
+from support.tiny import pinned
 
-from semflow.core.files import sha256_of
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE
 from semflow.core.resume import ROOT_VARIABLE
 from semflow.networks.known import KNOWN
 from semflow.networks.null_prompt import null_prompt_from
+from semflow.networks.schema import FolderSource
 from semflow.networks.sources import WEIGHTS
 from semflow.params.recipes import merge, round_trip, written
 from semflow.training.checkpoints import SECONDS_VARIABLE
@@ -97,17 +98,7 @@ def run(folder: Path, *arguments: str, until: str | None = None) -> Run:
         time.sleep(0.2)
 
 
-def pinned(path: Path, weights: Path) -> dict[str, str]:
-    """A block `source: folder`."""
-    return {
-        "source": "folder",
-        "path": path.as_posix(),
-        "sha256": sha256_of(weights / WEIGHTS),
-        "config_sha256": sha256_of(weights / "config.json"),
-    }
-
-
-def make_networks(folder: Path) -> dict[str, dict[str, str]]:
+def make_networks(folder: Path) -> dict[str, FolderSource]:
     """Stable Diffusion 1.5's autoencoder and U-Net with random weights, as diffusers saves them."""
     torch.manual_seed(0)
     vae = AutoencoderKL.from_config(KNOWN[STABLE_DIFFUSION, "vae"] | {"sample_size": 512})
@@ -127,7 +118,7 @@ def project(tmp_path: Path) -> Path:
     document = round_trip().load((ROOT / "params.yaml").read_text("utf-8"))
     document["datasets"] = [DATASET]
     for name, source in make_networks(tmp_path / "networks").items():
-        document[DATASET][name] = source
+        document[DATASET][name] = source.model_dump()
     merge(document[DATASET], CHANGES)
     (tmp_path / "params.yaml").write_text(written(document), "utf-8")
     make_celebamask_hq(tmp_path / "data/raw" / DATASET, 10, 0)
