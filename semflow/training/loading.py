@@ -59,10 +59,10 @@ def steps_to_come(
         batch_size=None,
         sampler=_Parts(starts, share, part),
         num_workers=loader_workers(device),
-        worker_init_fn=_leave_ending_to_parent,
+        worker_init_fn=_end_with_parent,
         pin_memory=device.type == "cuda",
     )
-    with _ended(iter(loader)) as drawn:
+    with _ended(_started(loader)) as drawn:
         parts = (_on_device(batch, device) for batch in drawn)
         yield (list(islice(parts, share // part)) for _ in starts)
 
@@ -109,6 +109,21 @@ def _on_device(batch: Drawn, device: torch.device) -> TrainingSample:
     return TrainingSample(**moved)  # type: ignore[typeddict-item]
 
 
+def _started(loader: DataLoader[Drawn]) -> Iterator[Drawn]:
+    """Starts a loader's workers, which never hear the signals that end a training.
+
+    A scheduler sends its signals to every process of a step. The training saves its state first,
+    for which it may still wait for a batch, and then ends its workers. They inherit what is held
+    back here, so that there is no moment, however early, at which one could be ended before it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        return iter(loader)
+    finally:
+        # What came meanwhile reaches this process now.
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def _ended(batches: Any) -> Iterator[Iterator[Drawn]]:
     """Ends a loader's workers with the block, also while an error still refers to the loader."""
@@ -127,11 +142,7 @@ def _ended(batches: Any) -> Iterator[Iterator[Drawn]]:
                 worker.join()
 
 
-def _leave_ending_to_parent(_number: int) -> None:
-    # A scheduler sends its signals to every process of a step. The training saves its state first,
-    # for which it may still wait for a batch, and then ends its workers.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+def _end_with_parent(_number: int) -> None:
     # A killed training ends none of them, and their copy of its lock would keep the next one out.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
