@@ -19,9 +19,15 @@ WORKERS_VARIABLE = "SEMFLOW_WORKERS"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 TASKS_PER_THREAD = 2
 """Handed out at a time: one at work and one waiting."""
-_NO_PAGES: dict[str, list[str]] = {
-    f"distributed.{role}.http.routes": [] for role in ("scheduler", "worker")
+_SILENT = ("distributed", "tornado", "tornado.application", "asyncio")
+"""Loggers. Workers that come and go are no news: what matters arrives as an error of a task."""
+_LOCAL = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    # In a worker's environment: its first lines come before it hears of anything else.
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING": repr(dict.fromkeys(_SILENT, "critical")),
 }
+"""Settings of a cluster on this machine."""
 
 Task = TypeVar("Task")
 
@@ -66,8 +72,7 @@ def run_all(
 
 @contextmanager
 def _client() -> Iterator[Client]:
-    # Workers that come and go are no news here: what matters arrives as an error of a task.
-    for name in ("distributed", "tornado", "asyncio"):
+    for name in _SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if address := os.environ.get(SCHEDULER_VARIABLE):
         with _remote_client(address) as client:
@@ -93,7 +98,7 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
     # machine reaches 127.0.0.1: they take only peers with this run's certificate, which is on no
     # disk. Their web servers, which ask for none, serve nothing.
     with (
-        dask.config.set(_NO_PAGES),
+        dask.config.set(_LOCAL),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import ssl
@@ -23,6 +24,12 @@ def refuse_five(folder: Path, number: int) -> None:
     if number == 5:
         raise UserError("five is no shard; give another")
     touch(folder, number)
+
+
+def note_level(folder: Path) -> None:
+    """The level below which this worker's own program says nothing."""
+    level = logging.getLogger("distributed.worker").getEffectiveLevel()
+    (folder / "level").write_text(str(level), "utf-8")
 
 
 def exit_at_once(number: int) -> None:
@@ -118,6 +125,15 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
         pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9; start"),
     ):
         run_all(exit_at_once, [1], "shards", "shards")
+
+
+def test_a_local_worker_is_silent_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    run_all(note_level, [tmp_path], "shards", "shards")
+    assert (tmp_path / "level").read_text("utf-8") == str(logging.CRITICAL)
 
 
 def test_a_task_that_kills_every_worker_is_given_up_in_one_line_and_nothing_else_is_said(
