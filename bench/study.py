@@ -14,9 +14,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import figure
-from semflow.core.files import write_text
+from semflow.core.files import read_json, write_text
 from semflow.evaluation.results import (
     Metrics,
     Result,
@@ -30,6 +31,8 @@ from semflow.schema import DatasetParams
 
 DOCS = Path("docs/study.md")
 RESULTS = Path("study/results")
+SYSTEMS = Path("docs/study")
+"""Where `python -m bench.comparison` writes."""
 START, END = "<!-- tables: written by bench/study.py -->", "<!-- end of tables -->"
 SEGMENTATION_STEPS = (1, 2, 5, 10, 25)
 SYNTHESIS_STEPS = (1, 2, 5, 25)
@@ -78,6 +81,8 @@ def tables() -> Iterator[str]:
             yield introduction(dataset, both_ways[0])
             yield "\n".join(segmentation(found))
             yield "\n".join(synthesis(found))
+        if (side_by_side := SYSTEMS / f"{dataset}-systems.json").is_file():
+            yield "\n".join(many_steps(read_json(side_by_side)))
         if missing := [name for name in own if not result_of(name).is_file()]:
             yield f"Not run yet: {', '.join(f'`{name}`' for name in missing)}."
 
@@ -140,6 +145,22 @@ def synthesis(found: Mapping[str, Runs]) -> Iterator[str]:
         seeds = spread(whole, "diversity_st_lpips", 3)
         name = NAMES.get(system, system)
         yield f"| {name} | {' / '.join(distance)} | {' / '.join(trip)} | {seeds} |"
+
+
+def many_steps(found: Mapping[str, Any]) -> Iterator[str]:
+    """The paper's Table 2 at all its numbers of steps, of one seed, and the agreement of seeds.
+
+    Args:
+        found: What `python -m bench.comparison` has measured.
+    """
+    steps = list(next(iter(found["miou"].values())))
+    yield f"| mIoU of {found['samples']} samples | {' | '.join(steps)} | agreement of seeds |"
+    yield "|---" * (len(steps) + 2) + "|"
+    for name, by_steps in found["miou"].items():
+        system = re.sub(r"-\d+$", "", name)
+        cells = [f"{by_steps[number]:.3f}" for number in steps]
+        agreement = figure(found["agreement"].get(name), 3)
+        yield f"| {NAMES.get(system, system)} | {' | '.join(cells)} | {agreement} |"
 
 
 def segmented(runs: Runs, steps: int) -> list[SegmentationFigures]:

@@ -77,3 +77,15 @@ def with_miou(metrics: Metrics, miou: float) -> Metrics:
         update={"by_steps": {1: figures.model_copy(update={"miou": miou})}}
     )
     return metrics.model_copy(update={"segmentation": found})
+
+
+def test_a_system_without_seeds_has_no_agreement() -> None:
+    found = {
+        "samples": 64,
+        "miou": {"semflow-0": {"1": 0.5, "200": 0.25}, "other": {"1": 0.125, "200": 0.0625}},
+        "agreement": {"semflow-0": 1.0},
+    }
+    head, _rule, own, other = study.many_steps(found)
+    assert head == "| mIoU of 64 samples | 1 | 200 | agreement of seeds |"
+    assert own == "| SemFlow, the values of params.yaml | 0.500 | 0.250 | 1.000 |"
+    assert other == "| other | 0.125 | 0.062 | - |"
