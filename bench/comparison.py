@@ -33,11 +33,11 @@ from stages.entry import folders_of
 OWN = "semflow-0"
 STEPS = (1, 2, 5, 10, 25, 50, 100, 200)
 """The paper's Table 2."""
-BY_STEPS = (OWN, "faithful", "dsm-0", "dsm-ddpm", "symmflow-0")
-FROM_NOISE = ("dsm-0", "symmflow-0")
+BY_STEPS = (OWN, "faithful", "dsm-0", "dsm-ddpm", "dsm-v-0", "symmflow-0")
+FROM_NOISE = ("dsm-0", "dsm-v-0", "symmflow-0")
 """Systems whose masks depend on a seed."""
 SEED_STEPS = 25
-SHOWN = (OWN, "faithful", "unperturbed", "dsm-0", "symmflow-0", "bbdm-0")
+SHOWN = (OWN, "faithful", "unperturbed", "dsm-0", "dsm-v-0", "symmflow-0", "bbdm-0")
 """Of several seeds or rates, one stands in the pictures; peers all do."""
 
 

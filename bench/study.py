@@ -45,6 +45,7 @@ NAMES = {
     "dsm-low": "DSM, DDIM, learning rate 0.0005",
     "dsm-high": "DSM, DDIM, learning rate 0.008",
     "dsm-ddpm": "DSM, DDPM",
+    "dsm-v": "DSM by v, DDIM",
     "symmflow": "SymmFlow",
     "bbdm": "BBDM, eta = 1",
     "maskformer": "MaskFormer",

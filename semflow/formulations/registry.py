@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from semflow.formulations.bbdm import BBDM
-from semflow.formulations.dsm import DSM
+from semflow.formulations.dsm import DSM, VPredictionDSM
 from semflow.formulations.protocol import Formulation
 from semflow.formulations.semflow import SemFlow
 from semflow.formulations.symmflow import SymmFlow
 
 FORMULATIONS: Mapping[str, Formulation] = MappingProxyType(
-    {"semflow": SemFlow(), "dsm": DSM(), "symmflow": SymmFlow(), "bbdm": BBDM()}
+    {
+        formulation.name: formulation
+        for formulation in (SemFlow(), DSM(), VPredictionDSM(), SymmFlow(), BBDM())
+    }
 )

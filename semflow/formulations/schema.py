@@ -15,6 +15,7 @@ _SOLVERS = ("euler", "midpoint", "heun", _ADAPTIVE)
 SAMPLERS = {
     "semflow": _SOLVERS,
     "dsm": (DDIM, DDPM),
+    "dsm_v": (DDIM, DDPM),
     "symmflow": _SOLVERS,
     "bbdm": (BRIDGE, BRIDGE_DDIM),
 }
@@ -22,6 +23,7 @@ SAMPLERS = {
 WAYS = {
     "semflow": (True, True),
     "dsm": (True, False),
+    "dsm_v": (True, False),
     "symmflow": (True, True),
     "bbdm": (False, True),
 }
@@ -72,7 +74,7 @@ class OwnStatesParams(Block):
 class FlowParams(Block):
     """What is learned: the path, where t is drawn, and the terms of the loss."""
 
-    formulation: Literal["semflow", "dsm", "symmflow", "bbdm"] = Field(
+    formulation: Literal["semflow", "dsm", "dsm_v", "symmflow", "bbdm"] = Field(
         description="a name in FORMULATIONS"
     )
     probability_at_image: Fraction = Field(description="share of draws with t = 0 exactly")
@@ -122,6 +124,7 @@ class FlowParams(Block):
         fixed = {
             "semflow": {},
             "dsm": {**_OF_SEMFLOW, **_NOT_PATH},
+            "dsm_v": {**_OF_SEMFLOW, **_NOT_PATH},
             "symmflow": _OF_SEMFLOW,
             "bbdm": {**_OF_SEMFLOW, **_NOT_PATH},
         }[self.formulation]

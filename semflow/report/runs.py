@@ -15,6 +15,7 @@ DEFAULT_SYSTEM = "semflow"
 NAMES = {
     DEFAULT_SYSTEM: "SemFlow",
     "dsm": "DSM",
+    "dsm_v": "DSM by v",
     "symmflow": "SymmFlow",
     "bbdm": "BBDM",
     "unet": "U-Net",

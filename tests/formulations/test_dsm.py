@@ -10,7 +10,7 @@ from torch import Tensor
 
 from semflow.core.errors import UserError
 from semflow.flow.solvers import Solver
-from semflow.formulations.dsm import DSM
+from semflow.formulations.dsm import DSM, VPredictionDSM
 from semflow.formulations.protocol import Randoms, normal_like
 from semflow.formulations.schema import FlowParams
 
@@ -68,6 +68,32 @@ def test_a_network_that_knows_the_mask_leads_to_it_in_any_number_of_steps(
     found = DSM().to_mask(oracle, X_0, solver(name, num_steps), generators())
     # The scheduler ends at its first time, which has a deviation of 0.029 of noise left.
     torch.testing.assert_close(found, X_1, rtol=0, atol=0.1)
+
+
+def v_oracle(x: Tensor, t: float) -> Tensor:
+    """The answer by v that leads to X_1 from wherever a sampler is."""
+    alpha = ALPHAS[round(t * 1000)]
+    return alpha**0.5 * oracle(x, t) - (1 - alpha) ** 0.5 * X_1
+
+
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+@pytest.mark.parametrize("num_steps", [1, 7])
+def test_v_leads_where_the_noise_leads(name: str, num_steps: int) -> None:
+    by_noise = DSM().to_mask(oracle, X_0, solver(name, num_steps), generators())
+    by_v = VPredictionDSM().to_mask(v_oracle, X_0, solver(name, num_steps), generators())
+    torch.testing.assert_close(by_v, by_noise, rtol=1e-3, atol=1e-3)
+
+
+def test_v_is_the_noise_less_the_mask_each_by_the_others_share() -> None:
+    uniform = torch.tensor([0.0, 0.5, 0.9999])
+    draw = VPredictionDSM().draw(lambda x, _t: x, X_0, X_1, Randoms(uniform, NOISE), FLOW)
+    assert torch.equal(
+        draw.x_t, DSM().draw(lambda x, _t: x, X_0, X_1, Randoms(uniform, NOISE), FLOW).x_t
+    )
+    for row, step in enumerate((0, 500, 999)):
+        expected = ALPHAS[step] ** 0.5 * NOISE[row] - (1 - ALPHAS[step]) ** 0.5 * X_1[row]
+        torch.testing.assert_close(draw.target[row], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(VPredictionDSM().mask_estimate(draw, draw.target), X_1)
 
 
 def test_every_number_of_steps_begins_at_the_noisiest_time_and_asks_as_often() -> None:

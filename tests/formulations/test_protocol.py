@@ -112,7 +112,7 @@ def test_an_estimate_of_the_mask_is_mask_latents_and_passes_gradients(
     estimate = formulation.mask_estimate(draw, output)
     assert estimate.shape == X_1.shape
     # It has to reach the network where segmentation starts: at t = 0, or DSM's noise at the last t.
-    at_image = draw.t == (draw.t.max() if formulation.name == "dsm" else 0)
+    at_image = draw.t == (draw.t.max() if formulation.name in ("dsm", "dsm_v") else 0)
     assert at_image.any()
     estimate[at_image].sum().backward()
     assert output.grad is not None
