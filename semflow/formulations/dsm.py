@@ -3,9 +3,9 @@
 The mask's latents are noised on Stable Diffusion's schedule, and the network predicts that noise
 from them and from the image's latents beside them. It does not synthesize.
 
-`dsm_v` answers with Salimans and Ho's v instead (arXiv 2202.00512, App. D): for ends of deviation 1 the
-noise is sqrt(1 - a_t) x_t and sqrt(a_t) times that answer, so that the network need not carry its
-input through. An error of the noise itself is divided by sqrt(a_T) = 0.07 in the first step, which
+`dsm_v` answers with Salimans and Ho's v instead (arXiv 2202.00512, App. D): the noise is then
+sqrt(1 - a_t) x_t and sqrt(a_t) times the answer, so that the network need not carry its input
+through. An error of the noise itself is divided by sqrt(a_T) = 0.07 in the first step, which
 a small network that is trained for minutes does not survive.
 
 What the paper leaves open: where N steps lie. Here they are spaced from the end ("trailing"), so
