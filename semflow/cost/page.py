@@ -16,8 +16,7 @@ SOURCES = (
     "step: batch x (U-Net forward and backward + expected passes to own states + encoder where "
     "masks are encoded online + expected passes of the decoder for the anchor loss)",
     "memory: float32 weights, gradients, AdamW's two moments (Loshchilov and Hutter, 2019), "
-    "average of weights (semflow/training/state.py keeps a copy at train.ema_decay 0 too); "
-    "activations come on top",
+    "average of weights where train.ema_decay is above 0; activations come on top",
     "disk: latents are exact, 2 bytes a number in tars; PNGs at 1.6 bytes a pixel of an image and "
     "0.05 of a label",
     "hours: operations / (8 x peak x utilisation); the U-Net in train.mixed_precision, the "
@@ -137,7 +136,6 @@ def _memory(sheet: Sheet) -> Rows:
         "gradients": memory.gradients,
         "AdamW's moments": memory.moments,
         "average of weights": memory.average,
-        "copy of weights kept at ema_decay 0": memory.idle_average,
         f"weights in {sheet.params.train.mixed_precision}": memory.half_weights,
         "autoencoder": memory.autoencoder,
         "together": memory.total,

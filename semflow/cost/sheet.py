@@ -67,7 +67,6 @@ class Memory:
         gradients: float32.
         moments: AdamW's two, float32.
         average: Exponential moving average of the weights, float32, where `train.ema_decay` > 0.
-        idle_average: The copy that the loop keeps in its place where `train.ema_decay` is 0.
         half_weights: The copy that a forward pass in bf16 or fp16 casts.
         autoencoder: float32, frozen.
     """
@@ -76,7 +75,6 @@ class Memory:
     gradients: int
     moments: int
     average: int
-    idle_average: int
     half_weights: int
     autoencoder: int
 
@@ -201,7 +199,6 @@ def memory_of(params: DatasetParams, network: Tally, coder: AutoencoderCost) -> 
         gradients=weights,
         moments=2 * weights,
         average=weights if params.train.ema_decay > 0 else 0,
-        idle_average=0 if params.train.ema_decay > 0 else weights,
         half_weights=0 if params.train.mixed_precision == "no" else weights // 2,
         autoencoder=4 * coder.parameters,
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.finiteness import LOSSES_EVERY, Finiteness
-from semflow.training.fsdp import forget_gathered, own_parts
+from semflow.training.fsdp import forget_gathered
 from semflow.training.loading import steps_to_come
 from semflow.training.samples import TrainingSample, TrainingSamples
 from semflow.training.schema import TrainParams
@@ -206,7 +206,7 @@ def update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float)
     state.optimizer.step()
     state.schedule.step()
     state.optimizer.zero_grad(set_to_none=True)
-    state.average.step(own_parts(state.model.parameters()))
+    state.update_average()
     state.step += 1
 
 
@@ -231,11 +231,8 @@ def is_due(step: int, every: int, steps: int) -> bool:
 
 def watch_average(state: TrainingState, watch: Watch) -> None:
     """Looks at the model while it holds its average."""
-    parameters = own_parts(state.model.parameters())
-    state.average.store(parameters)
-    state.average.copy_to(parameters)
-    state.model.eval()
-    watch(state.step)
-    forget_gathered(state.model)
-    state.model.train()
-    state.average.restore(parameters)
+    with state.average_in_model():
+        state.model.eval()
+        watch(state.step)
+        forget_gathered(state.model)
+        state.model.train()

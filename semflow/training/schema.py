@@ -32,7 +32,9 @@ class OptimiserParams(Part):
     adam_betas: tuple[Beta, Beta]
     weight_decay: float = Field(ge=0)
     max_grad_norm: PositiveFloat
-    ema_decay: Fraction
+    ema_decay: Fraction = Field(
+        description="of the weights' average that a checkpoint holds; 0: the weights themselves"
+    )
     mixed_precision: Literal["no", "bf16", "fp16"]
     sample_every: Positive = Field(description="steps between sample grids")
     log_every: Positive = Field(description="steps between log lines")

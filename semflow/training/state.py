@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,8 @@ class TrainingState:
         network: what is called in the model's place, and exchanges gradients.
         optimizer: of its parameters, as accelerate wraps it.
         schedule: of the optimizer's learning rate.
-        average: exponential moving average of its parameters.
+        average: exponential moving average of its parameters; None where no step has a share in
+            it but the last, and the parameters themselves are the average.
         scaler: of the loss, where the precision is fp16.
         step: steps done so far.
     """
@@ -44,7 +46,7 @@ class TrainingState:
     network: nn.Module
     optimizer: Any
     schedule: LRScheduler
-    average: EMAModel
+    average: EMAModel | None
     scaler: torch.amp.GradScaler | None = None
     step: int = 0
 
@@ -55,12 +57,11 @@ class TrainingState:
         must call it.
         """
         model, optimizer = get_state_dict(self.model, self.optimizer.optimizer, options=WHOLE)
-        average = self.average.state_dict()
         return {
             "model": model,
             "optimizer": optimizer,
             "schedule": self.schedule.state_dict(),
-            "average": average | {"shadow_params": self._each(gathered, average)},
+            "average": self._whole_average(),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "step": self.step,
         }
@@ -76,25 +77,51 @@ class TrainingState:
         )
         _lay_out_like_parameters(self.optimizer.optimizer)
         self.schedule.load_state_dict(values["schedule"])
-        average = values["average"]
-        parts = self._each(own_part, average)
-        self.average.load_state_dict(average | {"shadow_params": parts})
+        if self.average is not None:
+            average = values["average"]
+            parts = self._each(own_part, average)
+            self.average.load_state_dict(average | {"shadow_params": parts})
         if self.scaler is not None:
             self.scaler.load_state_dict(values["scaler"])
         self.step = values["step"]
 
     def weights(self) -> list[Tensor]:
         """This process's part of all weights and of their average, as they lie in memory."""
-        return [*own_parts(self.model.parameters()), *self.average.shadow_params]
+        parts = own_parts(self.model.parameters())
+        return parts if self.average is None else [*parts, *self.average.shadow_params]
+
+    def update_average(self) -> None:
+        """Takes the parameters after a step into their average."""
+        if self.average is not None:
+            self.average.step(own_parts(self.model.parameters()))
+
+    @contextmanager
+    def average_in_model(self) -> Iterator[None]:
+        """The model holds its average for the length of the block, to be looked at."""
+        if self.average is None:
+            yield
+            return
+        parameters = own_parts(self.model.parameters())
+        self.average.store(parameters)
+        self.average.copy_to(parameters)
+        yield
+        self.average.restore(parameters)
 
     def averaged(self) -> dict[str, Tensor]:
         """Leaves the average in the model; returns its weights, whole on the main process.
 
         All processes must call it.
         """
-        self.average.copy_to(own_parts(self.model.parameters()))
+        if self.average is not None:
+            self.average.copy_to(own_parts(self.model.parameters()))
         weights: dict[str, Any] = get_model_state_dict(self.model, options=WHOLE)
         return weights
+
+    def _whole_average(self) -> dict[str, Any] | None:
+        if self.average is None:
+            return None
+        average: dict[str, Any] = self.average.state_dict()
+        return average | {"shadow_params": self._each(gathered, average)}
 
     def _each(
         self, change: Callable[[Tensor, Tensor], Tensor], average: dict[str, Any]
@@ -136,12 +163,17 @@ def new_state(model: nn.Module, params: TrainParams, accelerator: Accelerator) -
         num_training_steps=params.steps,
     )
     network, prepared = prepare(accelerator, model, optimizer)
-    average = EMAModel(
+    average = new_average(model, params.ema_decay) if params.ema_decay > 0 else None
+    return TrainingState(model, network, prepared, schedule, average, accelerator.scaler)
+
+
+def new_average(model: nn.Module, decay: float) -> EMAModel:
+    """The average of a model's own parts before its first step, at a decay that warms up."""
+    return EMAModel(
         own_parts(model.parameters()),
-        decay=params.ema_decay,
+        decay=decay,
         use_ema_warmup=True,
         inv_gamma=1.0,
         power=0.9,
         foreach=True,
     )
-    return TrainingState(model, network, prepared, schedule, average, accelerator.scaler)

@@ -99,18 +99,14 @@ def test_solver_steps_cost_their_evaluations(solver: str, evaluations: int) -> N
     assert more.synthesize.flops == more.segment.flops
 
 
-def test_memory_counts_the_average_where_one_is_asked_and_the_idle_copy_where_not() -> None:
+def test_memory_counts_the_average_where_one_is_asked() -> None:
     block = PARAMS.dataset("cityscapes")
     without = sheet("cityscapes").memory
     weights = 4 * 859_520_964
     assert (without.weights, without.gradients, without.moments) == (weights, weights, 2 * weights)
-    assert (without.average, without.idle_average, without.half_weights) == (
-        0,
-        weights,
-        weights // 2,
-    )
+    assert (without.average, without.half_weights) == (0, weights // 2)
     with_average = sheet("cityscapes", changed(block, "train", ema_decay=0.999)).memory
-    assert (with_average.average, with_average.idle_average) == (weights, 0)
+    assert with_average.average == weights
     single = sheet("cityscapes", changed(block, "train", mixed_precision="no")).memory
     assert single.half_weights == 0
 
