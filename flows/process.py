@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -16,8 +16,8 @@ from semflow.core.terminal import printable
 
 _ENDS = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# tqdm's format of a bar.
-_PERCENT = re.compile(r"(\d{1,3})%\|")
+# A bar of tqdm, or a whole line in its place (semflow/core/progress.py).
+_PERCENT = re.compile(r": +(\d{1,3})%[|,]")
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class Line:
 
     Args:
         text: Without its end and without escape sequences; other control characters as escapes.
-        passing: Whether the next one overwrites it, as a progress bar does.
+        passing: Whether the next one is news of the same, as of a progress bar that goes on.
     """
 
     text: str
@@ -94,4 +94,6 @@ def lines_of(stream: IO[bytes]) -> Iterator[Line]:
 def _line(raw: bytes, passing: bool) -> Iterator[Line]:
     text = _ESCAPES.sub("", raw.decode("utf-8", errors="replace")).expandtabs().rstrip()
     if text:
-        yield Line(printable(text), passing)
+        line = Line(printable(text), passing)
+        unfinished = line.percent is not None and line.percent < 100
+        yield replace(line, passing=passing or unfinished)

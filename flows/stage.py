@@ -19,10 +19,11 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifacts import Progress
+from flows.artifacts import UPDATE_SECONDS, Progress
 from flows.guard import guarded
 from flows.process import Line, lines_of, running
 from semflow.core.outcomes import EXIT_CODES, KILLED, OUTCOME_VARIABLE, TERMINATED
+from semflow.core.progress import SECONDS_VARIABLE
 from semflow.core.resume import ROOT_VARIABLE
 from stages.launch import LAUNCH_VARIABLE
 
@@ -197,6 +198,7 @@ def stage_environment(environment: Mapping[str, str], scratch: str, outcome: str
         **environment,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        SECONDS_VARIABLE: environment.get(SECONDS_VARIABLE) or str(UPDATE_SECONDS),
         LAUNCH_VARIABLE: launch.strip(),
         OUTCOME_VARIABLE: outcome,
         **({ROOT_VARIABLE: scratch} if scratch else {}),

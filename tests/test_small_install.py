@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from tools.closure import ROOT
 
 CHECKPOINT = ROOT / "pretrained" / "robots"
 EXAMPLES = ROOT / "pretrained" / "robots-examples"
+AT_ROOT = ("pyproject.toml", "README.md", "LICENSE")
 SMALL, FULL = "support.small_install", "semflow.cli.main"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -31,6 +33,12 @@ def run(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
     )
+
+
+def listed(command: list[str]) -> list[str]:
+    """The lines that a command prints in the repository's root."""
+    result = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return result.stdout.splitlines()
 
 
 def test_without_extras_both_directions_write_the_same_bytes_as_with_all(
@@ -86,7 +94,12 @@ def test_every_package_of_an_extra_is_known_to_the_command() -> None:
 def test_a_new_environment_with_nothing_but_the_small_set_segments(tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    pinned = ["-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    # A copy of what is tracked: setuptools builds in the tree that it is given.
+    source = tmp_path / "source"
+    for path in listed(["git", "ls-files", "semflow", "stages", "flows", *AT_ROOT]):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, source / path)
+    pinned = ["-c", str(ROOT / "constraints.txt"), str(source)]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *pinned], check=True)
     out = tmp_path / "out"
     command = [python.with_name("semflow"), "segment", CHECKPOINT, EXAMPLES / "0-image.png"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from semflow.baselines.blur import blurred
 from semflow.core.labels import IGNORE_INDEX, class_table
+from semflow.core.progress import progress_over
 from semflow.shards.manifest import Manifest
 from semflow.shards.reading import stream
 from semflow.shards.tar import png_pixels
@@ -112,13 +113,19 @@ def fit_color_classifiers(manifest: Manifest, blurs: Sequence[float]) -> list[Co
     """
     num_classes = len(class_table(manifest.about["classes"]).names)
     plain, *found = [_Moments.none(num_classes) for _ in range(1 + len(blurs))]
-    for _, members in stream(manifest):
+    for members in _members(manifest):
         image = torch.tensor(png_pixels(members["image.png"]))[None]
         label = png_pixels(members["label.png"]).reshape(-1)
         for blur, moments in zip((0.0, *blurs), (plain, *found), strict=True):
             moments.add(blurred(image, blur).reshape(-1, 3).double().numpy(), label)
     color = torch.from_numpy(plain.mean).float()
     return [_from_moments(*pair, color) for pair in zip(found, blurs, strict=True)]
+
+
+def _members(manifest: Manifest) -> Iterator[Mapping[str, bytes]]:
+    samples, count = stream(manifest), len(manifest)
+    for _, members in progress_over(samples, count, "colours", "samples", stays=False):
+        yield members
 
 
 def _from_moments(moments: _Moments, blur: float, color: Tensor) -> ColorClassifier:
@@ -136,7 +143,7 @@ def _mious(classifiers: Sequence[ColorClassifier], manifest: Manifest) -> list[f
     """mIoU of each over the classes that are labelled or predicted; nan becomes 0."""
     num_classes = len(classifiers[0].bias)
     counts = torch.zeros(len(classifiers), num_classes**2, dtype=torch.int64)
-    for _, members in stream(manifest):
+    for members in _members(manifest):
         image = torch.tensor(png_pixels(members["image.png"]))[None]
         label = torch.tensor(png_pixels(members["label.png"]))[None].long()
         for number, classifier in enumerate(classifiers):

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster, Security, as_completed
-from tqdm import tqdm
 
 from semflow.core.errors import UserError
+from semflow.core.progress import progress_bar
 
 WORKERS_VARIABLE = "SEMFLOW_WORKERS"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
@@ -52,7 +52,7 @@ def run_all(
     """
     if not tasks:
         return
-    with _client() as client, tqdm(total=len(tasks), desc=stage, unit=f" {noun}") as progress:
+    with _client() as client, progress_bar(len(tasks), stage, noun) as progress:
         waiting = iter(tasks)
         threads = max(1, sum(client.nthreads().values()))
         first = islice(waiting, TASKS_PER_THREAD * threads)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from semflow.core.errors import UserError
+from semflow.core.progress import progress_over
 from semflow.core.seeds import spread
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.schema import EvaluateParams, check_enough_samples, other_split
@@ -124,13 +124,8 @@ class EvaluatedSamples:
 
     def _shares(self, chosen: Chosen, description: str) -> Iterator[range]:
         starts = range(0, len(chosen), self.batch_size)
-        for start in tqdm(
-            [starts[number] for number in self.team.share(len(starts))],
-            desc=description,
-            unit=" batches",
-            mininterval=2,
-            disable=not self.team.is_first,
-        ):
+        share = [starts[number] for number in self.team.share(len(starts))]
+        for start in progress_over(share, len(share), description, "batches"):
             yield range(start, min(start + self.batch_size, len(chosen)))
 
 

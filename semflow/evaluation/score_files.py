@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from semflow.core.decoding import Undecodable, check_chunks
 from semflow.core.errors import UserError
+from semflow.core.progress import progress_over
 from semflow.datasets.base import UnreadableSample
 from semflow.datasets.files import (
     FIRST_LYING,
@@ -158,7 +158,7 @@ def batches_at(
 ) -> Iterator[Tensor]:
     """Images (N, 3, H, W) uint8, N <= BATCH, in the order of their paths."""
     starts = range(0, len(paths), BATCH)
-    for start in tqdm(starts, desc=f"score: {purpose}", unit=" batches", disable=None):
+    for start in progress_over(starts, len(starts), f"score: {purpose}", "batches"):
         yield torch.cat([read_at(path, resolution) for path in paths[start : start + BATCH]])
 
 

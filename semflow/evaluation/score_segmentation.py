@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
+from semflow.core.progress import progress_over
 from semflow.datasets.base import UnreadableSample
 from semflow.datasets.cityscapes import TRAIN_IDS
 from semflow.datasets.files import map_ids, read_label
@@ -100,9 +100,8 @@ def score_segmentation(
     matches = match_labels(predictions, truth, protocol.prediction_ids, protocol.truth_ids)
     confusion = ConfusionMatrix(protocol.num_classes, IGNORE_INDEX)
     ignored = 0
-    for guess_path, label_path in tqdm(
-        matches.pairs.values(), desc="score", unit=" images", disable=None
-    ):
+    pairs = matches.pairs.values()
+    for guess_path, label_path in progress_over(pairs, len(pairs), "score", "images"):
         guess = _read(guess_path, protocol.prediction_ids, protocol.num_classes)
         label = _read(label_path, protocol.truth_ids, protocol.num_classes)
         if guess.shape != label.shape:

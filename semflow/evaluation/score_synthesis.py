@@ -10,10 +10,10 @@ from statistics import fmean
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from semflow import __version__
 from semflow.core.errors import UserError
+from semflow.core.progress import progress_over
 from semflow.evaluation.presets import (
     DIVERSITY_SAMPLES,
     RESIZE_FILTER,
@@ -222,7 +222,7 @@ def _perceived(
     compared = min(len(samples[0]), DIVERSITY_SAMPLES)
     to_photo, among_samples = [], []
     masks = zip(photos, samples, strict=True)
-    for photo, paths in tqdm(masks, "score: LPIPS", len(photos), unit=" masks", disable=None):
+    for photo, paths in progress_over(masks, len(photos), "score: LPIPS", "masks"):
         images = torch.cat([read_at(path, resolution) for path in paths[:compared]]).to(device)
         truth = read_at(photo, resolution).to(device)
         to_photo.append(float(lpips_gt(perceptual.network, images[:1], truth)))

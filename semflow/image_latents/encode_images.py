@@ -74,7 +74,6 @@ def write_image_latents(
         UserError: A pixel shard is damaged.
     """
     sources = read_manifests(pixels)
-    counts = {split: source.tars for split, source in sources.items()}
 
     def records(split: str, number: int) -> Iterator[Record]:
         """Of one shard."""
@@ -82,8 +81,10 @@ def write_image_latents(
         verify_shards(source, f"dvc repro -f shards@{dataset}")
         return _records(source, autoencoder, batch_size)
 
-    complete_shards(scratch, STAGE, counts, records, ranks)
+    sizes = {split: source.sizes() for split, source in sources.items()}
+    complete_shards(scratch, STAGE, sizes, records, ranks)
     if ranks.is_main_process:
+        counts = {split: len(found) for split, found in sizes.items()}
         scaling_factor = autoencoder.config.scaling_factor
         about = {split: {"scaling_factor": scaling_factor, "split": split} for split in sources}
         publish_shards(scratch, counts, about, out)

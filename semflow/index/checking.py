@@ -33,7 +33,7 @@ from semflow.index.listing import (
     samples_file,
 )
 
-SAMPLES_PER_CHUNK = 512
+SAMPLES_PER_CHUNK = 64
 LONGEST_KEY = 72
 """Bytes. A tar's plain header has 100 for a name, of which the crop's number and the extension
 take up to 28: `-crop9999999.pseudo_mask.png`."""

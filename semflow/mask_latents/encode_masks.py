@@ -96,7 +96,6 @@ def write_mask_latents(work: MaskWork, scratch: Path, out: Path, ranks: Ranks) -
             and `mirrored.npy`, (2, C, h, w) float16, mean and standard deviation.
         ranks: The processes that do so together.
     """
-    counts = {SPLIT: work.source.tars}
 
     def records(_split: str, number: int) -> Iterator[Record]:
         """Of one shard."""
@@ -104,9 +103,9 @@ def write_mask_latents(work: MaskWork, scratch: Path, out: Path, ranks: Ranks) -
         verify_shards(source, f"dvc repro -f pseudo_masks@{work.dataset}")
         return _records(work, source)
 
-    complete_shards(scratch, STAGE, counts, records, ranks)
+    complete_shards(scratch, STAGE, {SPLIT: work.source.sizes()}, records, ranks)
     if ranks.is_main_process:
-        publish_shards(scratch, counts, {SPLIT: _about(work.params)}, out)
+        publish_shards(scratch, {SPLIT: work.source.tars}, {SPLIT: _about(work.params)}, out)
 
 
 def each_draw(name: str, draws: NDArray[np.float32]) -> Mapping[str, NDArray[np.float16]]:

@@ -95,7 +95,7 @@ def optimise_in_turn(
     finiteness = Finiteness(samples, accelerator, settings.learning_rate, progress.name)
     with (
         noted_termination() as termination,
-        loop.progress_bar(state, settings, accelerator, progress) as bar,
+        loop.samples_bar(state, settings, progress.name) as bar,
         steps_to_come(samples, settings, accelerator, state.step) as steps,
     ):
         for parts in steps:

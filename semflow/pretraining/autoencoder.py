@@ -16,11 +16,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX, class_table
 from semflow.core.logs import TrainingLog
+from semflow.core.progress import progress_over
 from semflow.core.resume import newest_state, save_state
 from semflow.core.seeds import spread
 from semflow.networks.anchors import anchor_distances
@@ -63,8 +63,8 @@ def train_autoencoder(
     log = TrainingLog(dataset, "autoencoder")
     log.start(run.step)
     saved_at = time.monotonic()
-    bar = tqdm(range(run.step, params.steps), desc="autoencoder", unit=" steps", mininterval=5)
-    for _ in bar:
+    steps = range(run.step, params.steps)
+    for _ in progress_over(steps, params.steps, "autoencoder", "steps", run.step):
         losses = _take_step(run, folder, num_classes, params)
         last = run.step == params.steps
         if run.step % params.log_every == 0 or last:

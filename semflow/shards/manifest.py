@@ -98,6 +98,10 @@ class Manifest:
                 file.seek(start)
                 yield self._checked(file.read(end - start))
 
+    def sizes(self) -> list[int]:
+        """How many samples each tar has."""
+        return [len(shard) for shard in self.shards()]
+
     def keys(self) -> Iterator[str]:
         """The samples' keys in order."""
         for shard in self.shards():

@@ -6,7 +6,7 @@ WebDataset's, with the same bytes for the same samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from semflow.core.files import publish_folder
+from semflow.core.progress import progress_bar
 from semflow.core.resume import (
     Ranks,
     begin_parts,
@@ -29,7 +30,7 @@ from semflow.shards.tar import Record, write_shard
 def complete_shards(
     scratch: Path,
     stage: str,
-    counts: Mapping[str, int],
+    sizes: Mapping[str, Sequence[int]],
     make_records: Callable[[str, int], Iterable[Record]],
     ranks: Ranks,
 ) -> None:
@@ -38,19 +39,21 @@ def complete_shards(
     Args:
         scratch: the stage's folder, held by the main process; all processes share it.
         stage: its name, for messages.
-        counts: number of shards of each split.
+        sizes: number of samples of each split's shards.
         make_records: the records of a split's shard, by split and number.
         ranks: the processes that do so together; all have returned once the last shard is made.
     """
+    counts = {split: len(found) for split, found in sizes.items()}
     if ranks.is_main_process:
         begin_shards(scratch, stage, counts)
     ranks.wait_for_everyone()
     # A fixed share of all shards: of what is missing, each process would see another part.
     share = islice(_all_shards(counts), ranks.process_index, None, ranks.num_processes)
     mine = [shard for shard in share if not is_finished(scratch, shard_name(*shard))]
-    silent = not (mine and ranks.is_main_process)
-    for split, number in tqdm(mine, desc=stage, unit=" shards", disable=silent):
-        finish_shard(scratch, split, number, make_records(split, number))
+    total = sum(sizes[split][number] for split, number in mine)
+    with progress_bar(total, stage, "samples") as bar:
+        for split, number in mine:
+            finish_shard(scratch, split, number, _counted(make_records(split, number), bar))
     ranks.wait_for_everyone()
 
 
@@ -117,6 +120,12 @@ def finished_shards(scratch: Path, split: str, count: int) -> Iterator[Shard]:
 def shard_name(split: str, number: int) -> str:
     """A shard's path in a folder of shards."""
     return f"{split}/{number:06d}.tar"
+
+
+def _counted(records: Iterable[Record], bar: tqdm[Any]) -> Iterator[Record]:
+    for record in records:
+        yield record
+        bar.update()
 
 
 def _all_shards(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semflow.core.errors import UserError
 from semflow.core.labels import ClassTable, class_table
+from semflow.core.progress import progress_over
 from semflow.pseudo_masks.coloring import palette_of
 from semflow.pseudo_masks.noise import Noise
 from semflow.shards.manifest import Manifest, read_manifest, same_keys, verify_shards
@@ -72,7 +73,9 @@ def open_split(dataset: str, stage: str, folder: Path) -> Manifest:
         UserError: The bad tar and the command that rebuilds it.
     """
     manifest = read_manifest(folder / SPLIT)
-    verify_shards(manifest, f"dvc repro -f {stage}@{dataset}")
+    numbers, rebuild = range(manifest.tars), f"dvc repro -f {stage}@{dataset}"
+    for number in progress_over(numbers, len(numbers), f"check {stage}", "shards", stays=False):
+        verify_shards(manifest.only(number), rebuild)
     return manifest
 
 

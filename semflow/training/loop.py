@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from semflow.core.progress import progress_bar
 from semflow.training.checkpoints import Checkpoints
 from semflow.training.finiteness import LOSSES_EVERY, Finiteness
 from semflow.training.fsdp import forget_gathered
@@ -101,7 +102,7 @@ def optimise(
     finiteness = Finiteness(samples, accelerator, params.learning_rate, progress.name)
     with (
         noted_termination() as termination,
-        progress_bar(state, params, accelerator, progress) as bar,
+        samples_bar(state, params, progress.name) as bar,
         steps_to_come(samples, params, accelerator, state.step) as steps,
     ):
         for parts in steps:
@@ -171,7 +172,8 @@ def log_values(
     numbers = {name: float(value) for name, value in means.items()}
     if accelerator.is_main_process:
         log.add(state.step, {**numbers, "learning_rate": state.learning_rate})
-    bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()})
+    # Shown with the next update.
+    bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()}, refresh=False)
 
 
 def save_or_stop(
@@ -210,17 +212,13 @@ def update(state: TrainingState, accelerator: Accelerator, max_grad_norm: float)
     state.step += 1
 
 
-def progress_bar(
-    state: TrainingState, params: TrainParams, accelerator: Accelerator, progress: Progress
-) -> tqdm[Any]:
-    """Counts samples, on the main process alone."""
-    return tqdm(
-        total=params.steps * params.batch_size,
-        initial=state.step * params.batch_size,
-        desc=progress.name,
-        unit=" samples",
-        mininterval=5,
-        disable=not accelerator.is_main_process,
+def samples_bar(state: TrainingState, params: TrainParams, name: str) -> tqdm[Any]:
+    """Counts samples."""
+    return progress_bar(
+        params.steps * params.batch_size,
+        name,
+        "samples",
+        done=state.step * params.batch_size,
     )
 
 

@@ -12,6 +12,7 @@ import dask
 import pytest
 from distributed import Security, get_worker
 
+from semflow.core import progress
 from semflow.core.errors import UserError
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE, run_all
 
@@ -90,11 +91,12 @@ def test_local_workers_answer_nobody_without_this_runs_certificate(
 
 
 def test_every_task_runs_and_progress_is_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(progress, "QUICK", 0.0)
     run_all(partial(touch, tmp_path), range(37), "shards", "shards")
     assert {path.name for path in tmp_path.iterdir()} == {str(number) for number in range(37)}
-    assert "37/37" in capsys.readouterr().err
+    assert "shards: 100%, 37 of 37 shards" in capsys.readouterr().err
 
 
 def test_an_error_of_a_task_arrives_as_it_was_raised(tmp_path: Path) -> None:

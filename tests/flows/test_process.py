@@ -32,7 +32,13 @@ def test_what_a_carriage_return_ends_is_overwritten_by_the_next() -> None:
 
 def test_a_bar_tells_its_percentage_and_other_lines_none() -> None:
     assert Line("train:  45%|####     | 43/96", True).percent == 45
+    assert Line("train:  45%, 43 of 96 samples in 00:10, 4.30 samples/s", False).percent == 45
     assert Line("mIoU rose by 45%", False).percent is None
+
+
+def test_a_whole_line_of_progress_is_overwritten_by_the_next_until_all_is_done() -> None:
+    pieces = Pieces(b"train:   5%, 5 of 96 samples\ntrain: 100%, 96 of 96 samples\nsaved\n")
+    assert [line.passing for line in lines_of(pieces)] == [True, False, False]
 
 
 def test_escape_sequences_and_empty_lines_are_left_out() -> None:
