@@ -20,6 +20,7 @@ EXTRAS = {
     "pipeline": ("dvc", "dvclive", "fastapi", "prefect", "psutil"),
     "hub": ("transformers",),
     "s3": ("dvc_s3",),
+    "trackers": ("wandb",),
 }
 """By extra of pyproject.toml: the modules that its packages hold."""
 

@@ -22,10 +22,12 @@ QUICK = 2.0
 """Seconds; what is over by then leaves no line in a log."""
 TERMINAL_SECONDS = 0.5
 """Between two states of a terminal's line."""
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 LINE = (
-    "{desc}: {percentage:3.0f}%, {n_fmt} of {total_fmt}{unit} in {elapsed}, {rate_fmt}, "
+    "{desc}: {percentage:3.0f}%, {n_fmt} of {total_fmt}{unit} in {elapsed}, {rate_noinv_fmt}, "
     "{remaining} left{postfix}"
 )
+"""In tqdm's terms; the rate is units a second, also where it is less than one."""
 
 Item = TypeVar("Item")
 
@@ -59,7 +61,7 @@ def progress_bar(
         "file": sys.stderr,
     }
     if sys.stderr.isatty():
-        return tqdm(dynamic_ncols=True, mininterval=TERMINAL_SECONDS, **options)
+        return tqdm(dynamic_ncols=True, mininterval=TERMINAL_SECONDS, bar_format=BAR, **options)
     return _Lines(mininterval=_seconds(), smoothing=0, bar_format=LINE, gui=True, **options)
 
 

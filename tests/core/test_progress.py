@@ -55,7 +55,7 @@ def test_a_terminal_gets_one_line_that_is_rewritten_and_never_wider_than_it() ->
         if columns == 100:
             assert re.search(r"3/8 \[00:00<", states[0])
             # What is done, the time taken and left, and the rate, which earlier work is no part of.
-            assert re.search(r"100%\|.+\| 8/8 \[00:0\d<00:00, .+samples", states[-1])
+            assert re.search(r"100%\|.+\| 8/8 \[00:0\d<00:00, +[0-9.]+ samples/s\]", states[-1])
 
 
 def test_a_log_gets_whole_lines_seldom_and_none_of_what_is_over_at_once() -> None:
@@ -69,7 +69,7 @@ def test_a_log_gets_whole_lines_seldom_and_none_of_what_is_over_at_once() -> Non
         return result.stderr
 
     assert logged("0") == ""
-    pattern = r"shards: 100%, 8 of 8 samples in 00:02, .+samples(/s)?, 00:00 left\n"
+    pattern = r"shards: 100%, 8 of 8 samples in 00:02, +[0-9.]+ samples/s, 00:00 left\n"
     assert re.fullmatch(pattern, logged("0.42"))
     often = logged("0.42", **{SECONDS_VARIABLE: "0.8"}).splitlines()
     assert [line[:12] for line in often] == ["shards:  62%", "shards:  88%", "shards: 100%"]
