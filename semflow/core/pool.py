@@ -10,10 +10,12 @@ from itertools import islice
 from typing import TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, Security, as_completed
+from distributed import Client, KilledWorker, LocalCluster, as_completed
 
 from semflow.core.errors import UserError
 from semflow.core.progress import progress_bar
+from semflow.core.run_certificate import run_security
+from semflow.core.steady_clock import keep_dask_steady
 
 WORKERS_VARIABLE = "SEMFLOW_WORKERS"
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
@@ -26,10 +28,14 @@ _LOCAL = {
     "distributed.worker.http.routes": [],
     # In a worker's environment: its first lines come before it hears of anything else.
     "distributed.nanny.pre-spawn-environ.DASK_LOGGING": repr(dict.fromkeys(_SILENT, "critical")),
+    # Imported by a worker before it begins, for the call below.
+    "distributed.worker.preload": [__name__],
 }
 """Settings of a cluster on this machine."""
 
 Task = TypeVar("Task")
+
+keep_dask_steady()
 
 
 def run_all(
@@ -103,7 +109,7 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            security=Security.temporary(),
+            security=run_security(),
             scheduler_kwargs={"dashboard": False},
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",

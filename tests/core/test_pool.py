@@ -5,16 +5,42 @@ import logging
 import os
 import socket
 import ssl
+import subprocess
+import sys
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import dask
 import pytest
-from distributed import Security, get_worker
+from cryptography import x509
+from distributed import get_worker
 
 from semflow.core import progress
 from semflow.core.errors import UserError
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE, run_all
+from semflow.core.run_certificate import run_security
+
+CLOCK_SET_BACK = """
+import itertools, time
+
+def set_back(clock, seconds):
+    looks = itertools.count()
+    # Right when a process starts, then behind by an hour more at every fiftieth look.
+    return lambda: clock() - next(looks) // 50 * seconds
+
+time.time = set_back(time.time, 3600)
+"""
+TOUCHES_ALL = """
+import sys
+from functools import partial
+from pathlib import Path
+from core.test_pool import touch
+from semflow.core.pool import run_all
+
+if __name__ == "__main__":
+    run_all(partial(touch, Path(sys.argv[1])), range(20), "shards", "shards")
+"""
 
 
 def touch(folder: Path, number: int) -> None:
@@ -47,7 +73,7 @@ def knock(folder: Path) -> None:
     }
     shown = {
         "nothing": ssl.create_default_context(),
-        "another run's": Security.temporary().get_connection_args("client")["ssl_context"],
+        "another run's": run_security().get_connection_args("client")["ssl_context"],
         "this run's": worker.security.get_connection_args("client")["ssl_context"],
     }
     for context in shown.values():
@@ -88,6 +114,24 @@ def test_local_workers_answer_nobody_without_this_runs_certificate(
     for door in doors.values():
         assert door.pop("address").startswith("tls://127.0.0.1:")
         assert door == {"nothing": "closed", "another run's": "closed", "this run's": "spoke"}
+
+
+def test_a_runs_certificate_holds_whatever_a_clock_shows() -> None:
+    shown = x509.load_pem_x509_certificate(str(run_security().tls_ca_file).encode())
+    assert shown.not_valid_before_utc < datetime(1971, 1, 1, tzinfo=UTC)
+    assert shown.not_valid_after_utc > datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def test_a_clock_that_is_set_back_neither_ends_nor_holds_up_local_workers(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CLOCK_SET_BACK, encoding="utf-8")
+    (tmp_path / "touches_all.py").write_text(TOUCHES_ALL, encoding="utf-8")
+    (tmp_path / "touched").mkdir()
+    places = [str(tmp_path), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), WORKERS_VARIABLE: "1"}
+    del environment[SCHEDULER_VARIABLE]
+    command = [sys.executable, str(tmp_path / "touches_all.py"), str(tmp_path / "touched")]
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    assert len(list((tmp_path / "touched").iterdir())) == 20
 
 
 def test_every_task_runs_and_progress_is_shown(
