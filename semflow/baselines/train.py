@@ -34,9 +34,11 @@ def train_baselines(inputs: ModelInputs, params: BaselineStage, out: Path) -> No
     accelerator = new_accelerator(params.train)
     parameters = params.model_dump(mode="json")
     hardware = training_hardware(accelerator, params.train.batch_size)
-    pixels = open_split(inputs.dataset, "shards", inputs.pixels)
+    pixels = open_split(inputs.dataset, "shards", inputs.pixels, accelerator)
     val = read_manifest(inputs.pixels / "val")
-    latents = open_latents(inputs.dataset, "image_latents", inputs.image_latents, pixels)
+    latents = open_latents(
+        inputs.dataset, "image_latents", inputs.image_latents, pixels, accelerator
+    )
     mirrored, seed = inputs.classes().mirrored, params.train.seed
     samples = TrainingSamples(ShardFolder(pixels), "label.png", latents, NoMasks(), mirrored, seed)
     height, width = pixels.about["image_size"]

@@ -18,6 +18,7 @@ from semflow.networks.encoding import (
     to_unit_range,
 )
 from semflow.networks.sources import load_autoencoder
+from semflow.networks.vae_memory import fit_autoencoder
 from semflow.shards.manifest import Manifest, read_manifests, verify_shards
 from semflow.shards.reading import stream
 from semflow.shards.tar import Record, array_bytes, png_pixels
@@ -44,7 +45,8 @@ def encode_images(
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     network = load_autoencoder(autoencoder).to(accelerator.device)
     parameters = {"latents": {"batch_size": batch_size}}
-    inputs, hardware = [pixels, autoencoder], encoding_hardware(accelerator)
+    inputs = [pixels, autoencoder]
+    hardware = encoding_hardware(accelerator) | fit_autoencoder(network)
     with resumable(STAGE, dataset, parameters, inputs, accelerator, hardware) as work:
         write_image_latents(dataset, pixels, network, batch_size, work.folder, out, accelerator)
 

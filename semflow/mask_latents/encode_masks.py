@@ -23,6 +23,7 @@ from semflow.core.resume import Ranks, resumable
 from semflow.mask_latents.schema import LatentParams, MaskLatentsStage
 from semflow.networks.encoding import Autoencoder, encode, encoding_hardware, to_unit_range
 from semflow.networks.sources import load_autoencoder
+from semflow.networks.vae_memory import fit_autoencoder
 from semflow.pseudo_masks.coloring import MEMBER, palette_of, read_pseudo_mask
 from semflow.pseudo_masks.noise import Noise, draw_noise, perturb
 from semflow.shards.manifest import Manifest, read_manifest, verify_shards, write_manifest
@@ -80,7 +81,7 @@ def encode_masks(
     network = load_autoencoder(autoencoder).to(accelerator.device)
     mask_work = MaskWork(dataset, source, network, noise, params.latents)
     parameters, inputs = params.model_dump(mode="json"), [pseudo_masks / SPLIT, autoencoder]
-    hardware = encoding_hardware(accelerator)
+    hardware = encoding_hardware(accelerator) | fit_autoencoder(network)
     with resumable(STAGE, dataset, parameters, inputs, accelerator, hardware) as work:
         write_mask_latents(mask_work, work.folder, out, accelerator)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semflow.core.files import whole_folder, write_json
@@ -42,7 +43,7 @@ def train_peer(inputs: ModelInputs, params: PeerStage, out: Path) -> None:
             that are not finite.
     """
     accelerator = new_accelerator(params.train)
-    samples, peer, train = open_samples(inputs, params), params.peer, params.train
+    samples, peer, train = open_samples(inputs, params, accelerator), params.peer, params.train
     num_classes = len(samples.mirrored)
     name = peer.system
     progress = Progress(name, TrainingLog(inputs.dataset, name), watch_nothing)
@@ -87,14 +88,18 @@ def weights_of(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def open_samples(inputs: ModelInputs, params: PeerStage) -> TrainingSamples:
+def open_samples(
+    inputs: ModelInputs, params: PeerStage, accelerator: Accelerator
+) -> TrainingSamples:
     """The train split by position, with pixels.
 
     Raises:
         UserError: The bad tar and the command that rebuilds it.
     """
-    pixels = open_split(inputs.dataset, "shards", inputs.pixels)
-    latents = open_latents(inputs.dataset, "image_latents", inputs.image_latents, pixels)
+    pixels = open_split(inputs.dataset, "shards", inputs.pixels, accelerator)
+    latents = open_latents(
+        inputs.dataset, "image_latents", inputs.image_latents, pixels, accelerator
+    )
     folder, peer = ShardFolder(pixels), params.peer
     noise_width = 0 if isinstance(peer, MaskFormerParams) else peer.noise_width
     images = Images(folder, noise_width)

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semflow.core.files import whole_folder, write_json
@@ -20,6 +21,7 @@ from semflow.networks.encoding import Autoencoder
 from semflow.networks.ends import Ends
 from semflow.networks.sources import load_autoencoder, load_null_prompt, load_unet
 from semflow.networks.statistics import LatentStatistics, latent_statistics
+from semflow.networks.vae_memory import fit_autoencoder
 from semflow.pipeline import SemFlowPipeline
 from semflow.pseudo_masks.coloring import MEMBER, palette_of
 from semflow.pseudo_masks.noise import Noise
@@ -51,13 +53,14 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
     """
     accelerator = new_accelerator(params.train)
     parameters = params.model_dump(mode="json")
-    hardware = training_hardware(accelerator, params.train.batch_size)
-    palette, noise, samples = open_samples(inputs, params)
+    palette, noise, samples = open_samples(inputs, params, accelerator)
     pipeline = new_pipeline(inputs, params, palette, noise, samples)
     # What is trained may be cut into shards; the pipeline itself stays whole, to be saved.
     trained = copy.deepcopy(pipeline).to(accelerator.device)
     trained.unet.train()
     SpeedSettings.from_environment().apply(trained.unet)
+    hardware = training_hardware(accelerator, params.train.batch_size)
+    hardware |= fit_autoencoder(trained.vae)
     val = ShardFolder(read_manifest(inputs.pixels / "val"))
     grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
     progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
@@ -81,20 +84,24 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
                 seal(folder)
 
 
-def open_samples(inputs: FlowInputs, params: TrainStage) -> tuple[Palette, Noise, TrainingSamples]:
+def open_samples(
+    inputs: FlowInputs, params: TrainStage, accelerator: Accelerator
+) -> tuple[Palette, Noise, TrainingSamples]:
     """The palette of the pseudo-masks, their noise, and the train split by position.
 
     Raises:
         UserError: The bad tar and the command that rebuilds it, or noise that changes classes.
     """
-    pseudo_masks = open_split(inputs.dataset, "pseudo_masks", inputs.pseudo_masks)
+    pseudo_masks = open_split(inputs.dataset, "pseudo_masks", inputs.pseudo_masks, accelerator)
     palette = palette_of(pseudo_masks)
     noise = Noise.checked(params.noise, palette.anchors)
     samples = TrainingSamples(
         ShardFolder(pseudo_masks),
         MEMBER,
-        open_latents(inputs.dataset, "image_latents", inputs.image_latents, pseudo_masks),
-        open_masks(inputs, pseudo_masks, noise),
+        open_latents(
+            inputs.dataset, "image_latents", inputs.image_latents, pseudo_masks, accelerator
+        ),
+        open_masks(inputs, pseudo_masks, noise, accelerator),
         inputs.classes().mirrored,
         params.train.seed,
         extras_of(params),

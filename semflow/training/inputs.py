@@ -1,9 +1,15 @@
-"""Opening the train split's shards: every tar is checked before anything is learned from it."""
+"""Opening the train split's shards: every tar is checked before anything is learned from it.
+
+The processes that train together share the tars among them: each is read for that once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from semflow.core.errors import UserError
 from semflow.core.labels import ClassTable, class_table
@@ -61,25 +67,50 @@ class FlowInputs(ModelInputs):
         return [*super().folders(), self.pseudo_masks, self.mask_latents]
 
 
-def open_split(dataset: str, stage: str, folder: Path) -> Manifest:
+def open_split(dataset: str, stage: str, folder: Path, accelerator: Accelerator) -> Manifest:
     """The train split of a stage's output, every tar compared with its checksum.
 
     Args:
         dataset: Its name, for the command in errors.
         stage: Name of the stage that made the folder.
         folder: Holds a folder for each split.
+        accelerator: The processes that train together; all of them see the folder.
 
     Raises:
-        UserError: The bad tar and the command that rebuilds it.
+        UserError: The first bad tar and the command that rebuilds it; on all processes.
     """
     manifest = read_manifest(folder / SPLIT)
-    numbers, rebuild = range(manifest.tars), f"dvc repro -f {stage}@{dataset}"
-    for number in progress_over(numbers, len(numbers), f"check {stage}", "shards", stays=False):
-        verify_shards(manifest.only(number), rebuild)
+    share = range(accelerator.process_index, manifest.tars, accelerator.num_processes)
+    bad = first_bad(manifest, share, stage, f"dvc repro -f {stage}@{dataset}")
+    found = [one for one in gather_object([bad]) if one is not None]
+    if found:
+        _number, said = min(found)
+        raise UserError(said)
     return manifest
 
 
-def open_latents(dataset: str, stage: str, folder: Path, labels: Manifest) -> ShardFolder:
+def first_bad(
+    manifest: Manifest, share: range, stage: str, rebuild: str
+) -> tuple[int, str] | None:
+    """Number of the first tar of some that is not as its manifest says, and what is said of it.
+
+    Args:
+        manifest: Of the folder.
+        share: Numbers of the tars, ascending.
+        stage: Name of the stage that made the folder.
+        rebuild: The command that makes the folder anew.
+    """
+    for number in progress_over(share, len(share), f"check {stage}", "shards", stays=False):
+        try:
+            verify_shards(manifest.only(number), rebuild)
+        except UserError as error:
+            return number, str(error)
+    return None
+
+
+def open_latents(
+    dataset: str, stage: str, folder: Path, labels: Manifest, accelerator: Accelerator
+) -> ShardFolder:
     """The train split of a stage that encodes, which must hold the samples of the labels.
 
     Args:
@@ -87,24 +118,28 @@ def open_latents(dataset: str, stage: str, folder: Path, labels: Manifest) -> Sh
         stage: Name of the stage that made the folder.
         folder: Holds a folder for each split.
         labels: Shards with the labels of the same samples.
+        accelerator: The processes that train together.
 
     Raises:
         UserError: A bad tar, or other samples; and the command that rebuilds the folder.
     """
-    manifest = open_split(dataset, stage, folder)
+    manifest = open_split(dataset, stage, folder, accelerator)
     if not same_keys(labels, manifest):
         rebuild = f"dvc repro -f {stage}@{dataset}"
         raise UserError(f"{folder} holds other samples than {labels.folder.parent}; run: {rebuild}")
     return ShardFolder(manifest)
 
 
-def open_masks(inputs: FlowInputs, pseudo_masks: Manifest, noise: Noise) -> MaskSource:
+def open_masks(
+    inputs: FlowInputs, pseudo_masks: Manifest, noise: Noise, accelerator: Accelerator
+) -> MaskSource:
     """Where mask ends come from, as the mask latents' manifest says.
 
     Args:
         inputs: The flow's.
         pseudo_masks: The opened train split of the pseudo-masks.
         noise: Perturbs pseudo-masks where they are encoded online.
+        accelerator: The processes that train together.
 
     Raises:
         UserError: The bad tar and the command that rebuilds it.
@@ -112,7 +147,9 @@ def open_masks(inputs: FlowInputs, pseudo_masks: Manifest, noise: Noise) -> Mask
     about = read_manifest(inputs.mask_latents / SPLIT).about
     if about["mask_noise"] == "online":
         return OnlineMasks(palette_of(pseudo_masks).color_table(), noise)
-    latents = open_latents(inputs.dataset, "mask_latents", inputs.mask_latents, pseudo_masks)
+    latents = open_latents(
+        inputs.dataset, "mask_latents", inputs.mask_latents, pseudo_masks, accelerator
+    )
     if about["mask_noise"] == "variants":
         return VariantMasks(latents, about["draws"])
     return MomentMasks(latents)

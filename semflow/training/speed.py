@@ -15,6 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from semflow.core.errors import UserError
+from semflow.core.switches import is_on
 
 CHECKPOINTING = "SEMFLOW_GRADIENT_CHECKPOINTING"
 TF32 = "SEMFLOW_TF32"
@@ -44,7 +45,7 @@ class SpeedSettings:
         Raises:
             UserError: A variable has another value.
         """
-        return cls(_is_on(CHECKPOINTING), _is_on(TF32))
+        return cls(is_on(CHECKPOINTING), is_on(TF32))
 
     def apply(self, unet: UNet2DConditionModel) -> None:
         """Makes a backbone that is to be trained run so; its weights and their names stay."""
@@ -77,10 +78,3 @@ def loader_workers(device: torch.device) -> int:
     if not wanted.isdecimal():
         raise UserError(f"{WORKERS} is {wanted!r}; give a number of processes, 0 for none")
     return int(wanted)
-
-
-def _is_on(variable: str) -> bool:
-    value = os.environ.get(variable, "")
-    if value not in ("", "0", "1"):
-        raise UserError(f"{variable} is {value!r}; give 1 to switch it on, 0 or nothing for off")
-    return value == "1"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from support.alone import checksums
@@ -67,7 +68,7 @@ def opened(
     manifest = made(mode, dataset.pseudo_masks, params, saved)
     inputs = flow_inputs(dataset, saved.parent, manifest.folder.parent)
     pseudo_masks = read_manifest(dataset.pseudo_masks / "train")
-    return manifest, open_masks(inputs, pseudo_masks, noise_of(params.noise))
+    return manifest, open_masks(inputs, pseudo_masks, noise_of(params.noise), Accelerator(cpu=True))
 
 
 def by_definition(

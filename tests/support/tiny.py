@@ -249,12 +249,13 @@ def flow_inputs(dataset: TinyDataset, models: Path, mask_latents: Path) -> FlowI
 
 def tiny_samples(params: DatasetParams, dataset: TinyDataset) -> TrainingSamples:
     """The tiny train split, its masks encoded online."""
-    pseudo_masks = open_split("earth", "pseudo_masks", dataset.pseudo_masks)
+    accelerator = Accelerator(cpu=True)
+    pseudo_masks = open_split("earth", "pseudo_masks", dataset.pseudo_masks, accelerator)
     palette = make_palette(params.palette, len(CLASSES.names))
     return TrainingSamples(
         ShardFolder(pseudo_masks),
         MEMBER,
-        open_latents("earth", "image_latents", dataset.image_latents, pseudo_masks),
+        open_latents("earth", "image_latents", dataset.image_latents, pseudo_masks, accelerator),
         OnlineMasks(palette.color_table(), noise_of(params.noise)),
         CLASSES.mirrored,
         params.train.seed,
