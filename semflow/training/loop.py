@@ -190,7 +190,9 @@ def save_or_stop(
         SystemExit: After a SIGTERM, once the state is saved.
         UserError: A loss since the last look, or a weight, is not finite; nothing is saved.
     """
-    stopping, due = any_process(accelerator, termination.requested, checkpoints.due)
+    # The process that writes knows what it takes; the others only hand over their parts.
+    due = accelerator.is_main_process and checkpoints.due
+    stopping, due = any_process(accelerator, termination.requested, due)
     # The last state too: what is killed before its output is safe ends again without training.
     if stopping or due or state.step == steps:
         finiteness.check_losses()
