@@ -120,6 +120,9 @@ def synthesize(
 
 
 def _load(folder: Path) -> SemFlowPipeline:
+    from semflow.networks.vae_memory import fit_autoencoder
     from semflow.pipeline import load_pipeline
 
-    return load_pipeline(folder)
+    pipeline = load_pipeline(folder)
+    fit_autoencoder(pipeline.vae)
+    return pipeline

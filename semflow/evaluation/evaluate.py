@@ -19,9 +19,10 @@ from semflow.core.resume import resumable
 from semflow.evaluation.diagnosis import DiagnosisMeasure
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
+from semflow.evaluation.precision import precision_for, run_in
 from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
-from semflow.evaluation.results import Metrics, SegmentationFigures, System
+from semflow.evaluation.results import Metrics, Precision, SegmentationFigures, System
 from semflow.evaluation.samplers import Sampler, samplers_of
 from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
 from semflow.evaluation.schema import EvaluateParams
@@ -38,6 +39,7 @@ from semflow.evaluation.system import EvaluatedSystem
 from semflow.formulations.protocol import PathFormulation
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
+from semflow.networks.vae_memory import fit_autoencoder
 from semflow.pipeline import SemFlowPipeline, load_pipeline
 from semflow.shards.manifest import read_manifest
 
@@ -79,7 +81,11 @@ class EvaluationInputs:
         """
         pipeline = load_pipeline(self.pipeline).to(device)
         pipeline.set_progress_bar_config(disable=True)
-        return Loaded(pipeline, pipeline.vae.config.scaling_factor, lambda x_0: x_0)
+        fit_autoencoder(pipeline.vae)
+        precision = precision_for(self.pipeline, device)
+        run_in(pipeline, precision)
+        scaling_factor = pipeline.vae.config.scaling_factor
+        return Loaded(pipeline, scaling_factor, lambda x_0: x_0, precision)
 
 
 @dataclass(frozen=True)
@@ -90,11 +96,13 @@ class Loaded:
         system: What is measured.
         scaling_factor: That of the autoencoder whose latents the U-Net reads.
         latents: x_0 as the system has it -> these latents (N, C, h, w).
+        precision: Of the system's networks.
     """
 
     system: EvaluatedSystem
     scaling_factor: float
     latents: Callable[[Tensor], Tensor]
+    precision: Precision = "no"
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Evaluation:
         blurs: Deviations of the blur that some of these put before, pixels, by name.
         synthesizers: Systems beside the flow that synthesize, by name.
         background: The class that some protocols leave out of the mean over classes, or None.
+        precision: Of the checkpoint's networks.
     """
 
     pipeline: EvaluatedSystem
@@ -118,6 +127,7 @@ class Evaluation:
     blurs: dict[str, float]
     synthesizers: dict[str, Synthesizer]
     background: int | None
+    precision: Precision = "no"
 
 
 def evaluate_dataset(
@@ -183,6 +193,7 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
         {COLOR_CLASSIFIER: classifier.blur},
         {PAINTER: lambda batch: paint(colors, batch.label)},
         class_table(about["classes"]).background,
+        loaded.precision,
     )
 
 
@@ -303,6 +314,7 @@ def results_of(
     }
     return Metrics(
         split=params.split,
+        precision=evaluation.precision,
         groups=num_groups,
         classes=list(pipeline.config.class_names),
         systems={pipeline.config.formulation: own, **others},

@@ -14,6 +14,7 @@ from semflow.evaluation.evaluate import EvaluationInputs, Loaded
 from semflow.evaluation.schema import EvaluateParams
 from semflow.networks.encoding import encode
 from semflow.networks.sources import load_autoencoder
+from semflow.networks.vae_memory import fit_autoencoder
 from semflow.peers.system import load_peer
 
 
@@ -41,6 +42,7 @@ class PeerInputs(EvaluationInputs):
         height, width = about["image_size"]
         names = class_table(about["classes"]).names
         autoencoder = load_autoencoder(self.autoencoder).to(device)
+        fit_autoencoder(autoencoder)
         return Loaded(
             load_peer(self.pipeline, names, (height, width), device),
             autoencoder.config.scaling_factor,

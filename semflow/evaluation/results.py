@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from semflow.core.errors import UserError
 from semflow.core.files import read_json, write_json
 
+Precision = Literal["no", "bf16", "fp16"]
+"""Of matrix products and convolutions; "no" is float32 throughout."""
+
 
 def _null_for_nan(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
@@ -242,6 +245,7 @@ class Metrics(Result):
     """The whole of metrics.json.
 
     split: The held-out split that was tested.
+    precision: What the checkpoint's networks computed in; what judges them is always in float32.
     groups: Groups of its samples that intervals resample: blocks on Earth, elsewhere each sample.
     systems: Generative systems by name, SemFlow among them.
     segmentation, synthesis: The checkpoint, with its default solver; null where it does not go that
@@ -259,6 +263,7 @@ class Metrics(Result):
     synthesis: Synthesis | None
     baselines: dict[str, SegmentationFigures]
     diagnosis: Diagnosis | None = None
+    precision: Precision = "no"
 
     @property
     def samples(self) -> int:
