@@ -1,11 +1,11 @@
-"""Writes figures and pictures into the README: nothing there is typed by hand.
+"""Writes figures into the README and docs/results.md: nothing there is typed by hand.
 
     python -m bench.readme keep DATASET docs/NAME    # in the workspace of any run
     python -m bench.readme write
 
 `keep` notes a run's figures as NAME.json, from reports/DATASET/metrics.json, and its picture as
 NAME.png, by running models/DATASET/pipeline on a few of the tested samples. `write` puts those of
-RUNS between the README's two markers.
+RUNS between the two markers of each page: all into docs/results.md, a few into the README.
 """
 
 from __future__ import annotations
@@ -29,20 +29,22 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from stages.entry import Folders
 
-README = Path("README.md")
+README, RESULTS = Path("README.md"), Path("docs/results.md")
 START, END = "<!-- figures: written by bench/readme.py -->", "<!-- end of figures -->"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the README shows of a run.
+    """What the pages show of a run.
 
     Args:
+        name: Of its data set.
         title: What was run.
         path: Of what is kept of it, without an ending.
         groups: What its intervals draw anew.
     """
 
+    name: str
     title: str
     path: Path
     groups: str
@@ -50,11 +52,12 @@ class Run:
 
 RUNS = (
     Run(
+        "Robots",
         "`pretrained/robots` (`semflow use long robots && dvc repro`)",
         Path("docs/robots"),
         "combinations of part designs",
     ),
-    Run("Earth, `make demo`", Path("docs/earth"), "blocks of longitude"),
+    Run("Earth", "Earth, `make demo`", Path("docs/earth"), "blocks of longitude"),
 )
 PICTURE_SCALE = 2
 TILES, SEEDS = 8, (0, 1)
@@ -65,6 +68,8 @@ BASELINES = {
 """How baselines are called in the table; another goes by its own name."""
 SYSTEMS = {"painter, mean": "painter: each class in its mean colour"}
 """Likewise systems with their sampler."""
+FEW_STEPS = ("1", "5", "25")
+"""Of the flow's solver, in the README."""
 
 Figures = Mapping[str, Any]
 """What `keep` notes of a run: `samples_seen`, and `metrics` as metrics.json has them."""
@@ -83,7 +88,8 @@ def main() -> None:
         keep(options.dataset, options.name)
         return
     kept = [read_json(run.path.with_suffix(".json")) for run in RUNS]
-    write_text(README, with_figures(README.read_text("utf-8"), RUNS, kept))
+    for page, shown in ((README, [few(RUNS, kept)]), (RESULTS, all_parts(RUNS, kept))):
+        write_text(page, with_figures(page.read_text("utf-8"), shown))
 
 
 def keep(dataset: str, name: Path) -> None:
@@ -102,28 +108,63 @@ def keep(dataset: str, name: Path) -> None:
     image.resize(size, Image.Resampling.NEAREST).save(name.with_suffix(".png"), optimize=True)
 
 
-def with_figures(readme: str, runs: Sequence[Run], kept: Sequence[Figures]) -> str:
-    """A README with other figures between its two markers.
-
-    Args:
-        readme: Its text.
-        runs: What is shown, in order.
-        kept: What is noted of each run.
-    """
-    if readme.count(START) != 1 or readme.count(END) != 1:
-        sys.exit(f"error: README.md must have {START} and {END} once each")
-    before, rest = readme.split(START)
+def with_figures(page: str, shown: Sequence[str]) -> str:
+    """A page's text with other paragraphs between its two markers."""
+    if page.count(START) != 1 or page.count(END) != 1:
+        sys.exit(f"error: the page must have {START} and {END} once each")
+    before, rest = page.split(START)
     after = rest.split(END)[1]
-    shown = [part for run, figures in zip(runs, kept, strict=True) for part in parts(run, figures)]
     return before + "\n\n".join([START, *shown, END]) + after
 
 
+def few(runs: Sequence[Run], kept: Sequence[Figures]) -> str:
+    """One table of all runs: the flow by a few numbers of steps, and what stands beside it."""
+    columns = [_few_of(figures["metrics"]) for figures in kept]
+    head = " | ".join(f"{run.name}: mIoU | round trip | FD" for run in runs)
+    rows = [
+        f"| {name} | " + " | ".join(found.get(name, "| |") for found in columns) + " |"
+        for name in dict.fromkeys(name for found in columns for name in found)
+    ]
+    tested = " and ".join(
+        f"{figures['metrics']['segmentation']['samples']:,} samples of {run.name}"
+        for run, figures in zip(runs, kept, strict=True)
+    )
+    table = [f"| | {head} |", "|---" * (1 + 3 * len(runs)) + "|", *rows]
+    return "\n".join(table) + f"\n\nOn test, {tested}."
+
+
+def _few_of(metrics: Figures) -> dict[str, str]:
+    """Three cells of each row: mIoU, round trip and distance."""
+    segmented = {
+        f"SemFlow, {steps} step{'s' * (steps != '1')}": metrics["segmentation"]["by_steps"][steps]
+        for steps in FEW_STEPS
+        if steps in metrics["segmentation"]["by_steps"]
+    }
+    beside = {BASELINES.get(name, name): found for name, found in metrics["baselines"].items()}
+    made = _by_sampler(metrics, "synthesis", "SemFlow, ")
+    rows = {}
+    for name in [*segmented, *beside, *(name for name in SYSTEMS.values() if name in made)]:
+        miou = (segmented | beside).get(name, {}).get("miou")
+        other = made.get(name, {})
+        distance, trip = other.get("fd_mobilenetv2"), other.get("roundtrip_miou_unet")
+        cells = [(miou, 3), (trip, 3), (distance, 0)]
+        rows[name] = " | ".join("" if value is None else figure(value, n) for value, n in cells)
+    real = figure(metrics["baselines"]["unet"]["miou"], 3)
+    floor = figure(metrics["synthesis"]["floor_fd_mobilenetv2"], 0)
+    return {**rows, "real images": f" | {real} | {floor}"}
+
+
+def all_parts(runs: Sequence[Run], kept: Sequence[Figures]) -> list[str]:
+    """Everything that is noted of the runs, in paragraphs."""
+    return [part for run, figures in zip(runs, kept, strict=True) for part in parts(run, figures)]
+
+
 def parts(run: Run, figures: Figures) -> list[str]:
-    """What the README says of one run, in paragraphs."""
+    """What docs/results.md says of one run, in paragraphs."""
     metrics = figures["metrics"]
     return [
-        f"**{run.title}**",
-        f"![Eight held-out samples]({run.path}.png)",
+        f"## {run.title}",
+        f"![Eight held-out samples]({run.path.name}.png)",
         "Held-out samples; from above: image, true label, segmented by the flow, synthesized from "
         f"the true label with two seeds. {introduction(run, figures)}",
         segmentation(metrics),

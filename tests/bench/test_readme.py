@@ -9,7 +9,20 @@ import pytest
 from PIL import Image
 from support.tiny import TinyDataset
 
-from bench.readme import END, RUNS, SEEDS, START, TILES, Run, main, with_figures
+from bench.readme import (
+    END,
+    README,
+    RESULTS,
+    RUNS,
+    SEEDS,
+    START,
+    TILES,
+    Run,
+    all_parts,
+    few,
+    main,
+    with_figures,
+)
 from semflow.card.picture import held_out_picture
 from semflow.core.files import read_json
 from semflow.evaluation.results import Metrics, write_metrics
@@ -19,24 +32,48 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from tools.closure import ROOT
 
-ONE, TWO = (Run(name, Path(name), "blocks") for name in ("one", "two"))
+ONE, TWO = (Run(name.upper(), name, Path("docs") / name, "blocks") for name in ("one", "two"))
 
 
-def test_the_readmes_figures_are_those_that_were_kept() -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_the_figures_of_both_pages_are_those_that_were_kept() -> None:
     kept = [read_json(ROOT / run.path.with_suffix(".json")) for run in RUNS]
-    assert with_figures(readme, RUNS, kept) == readme
+    for path, shown in ((README, [few(RUNS, kept)]), (RESULTS, all_parts(RUNS, kept))):
+        page = (ROOT / path).read_text("utf-8")
+        assert with_figures(page, shown) == page
+
+
+def test_the_readme_fits_a_screen_and_has_the_rows_that_the_flow_loses_to() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert len(readme.splitlines()) <= 80
+    robots = read_json(ROOT / RUNS[0].path.with_suffix(".json"))["metrics"]
+    unet = robots["baselines"]["unet"]["miou"]
+    assert unet > robots["segmentation"]["miou"]
+    assert f"| discriminative U-Net, same size, same samples | {unet:.3f} |" in readme
+    assert "| painter: each class in its mean colour |" in readme
+
+
+def test_the_short_table_puts_runs_side_by_side_and_leaves_out_what_a_row_has_not(
+    metrics: Metrics,
+) -> None:
+    values = metrics.model_dump(mode="json")
+    values["baselines"]["unet"]["miou"] = 0.8764
+    lines = few([ONE, TWO], [{"metrics": metrics.model_dump(mode="json")}, {"metrics": values}])
+    table = lines.splitlines()
+    assert table[0] == "| | ONE: mIoU | round trip | FD | TWO: mIoU | round trip | FD |"
+    assert table[2] == "| SemFlow, 1 step | 0.438 |  |  | 0.438 |  |  |"
+    assert table[-1] == "On test, 37 samples of ONE and 37 samples of TWO."
 
 
 def test_a_table_has_a_row_for_every_sampler_system_and_baseline(metrics: Metrics) -> None:
     kept = {"samples_seen": 28_800, "metrics": metrics.model_dump(mode="json")}
     more = {**kept, "samples_seen": 160_000}
-    text = with_figures(f"before\n{START}\nstale\n{END}\nafter", [ONE, TWO], [kept, more])
-    assert text.startswith(f"before\n{START}\n\n**one**\n\n![Eight held-out samples](one.png)")
+    shown = all_parts([ONE, TWO], [kept, more])
+    text = with_figures(f"before\n{START}\nstale\n{END}\nafter", shown)
+    assert text.startswith(f"before\n{START}\n\n## one\n\n![Eight held-out samples](one.png)")
     assert text.endswith(f"\n\n{END}\nafter")
     assert "stale" not in text
-    assert text.index("28,800 training samples seen; oracle mIoU 0.938.") < text.index("**two**")
-    assert text.index("**two**") < text.index("160,000 training samples seen; oracle mIoU 0.938.")
+    assert text.index("28,800 training samples seen; oracle mIoU 0.938.") < text.index("## two")
+    assert text.index("## two") < text.index("160,000 training samples seen; oracle mIoU 0.938.")
     lines = text.splitlines()
     at = lines.index("| segmentation | mIoU |")
     assert lines[at + 2 : at + 7] == [
@@ -59,7 +96,7 @@ def test_intervals_and_the_painter_are_written_where_a_run_has_them(metrics: Met
     made = values["synthesis"]["by_steps"]["2"]
     made |= {"roundtrip_miou_unet_interval": [0.3, 0.35], "fd_mobilenetv2_interval": [20, 25.04]}
     values["systems"]["painter"] = {"segmentation": {}, "synthesis": {"mean": made}}
-    text = with_figures(f"{START}{END}", [ONE], [{"samples_seen": 1, "metrics": values}])
+    text = "\n".join(all_parts([ONE], [{"samples_seen": 1, "metrics": values}]))
     assert "| SemFlow, 1 step | 0.438 <sub>[0.410, 0.456]</sub> |" in text
     pair = "0.312 <sub>[0.300, 0.350]</sub> | 21.5 <sub>[20.0, 25.0]</sub>"
     assert f"| 2 steps | {pair} |" in text
@@ -69,10 +106,9 @@ def test_intervals_and_the_painter_are_written_where_a_run_has_them(metrics: Met
     assert "real images of other labels by 0.432." in text
 
 
-def test_a_readme_without_its_markers_is_refused(metrics: Metrics) -> None:
-    kept = {"samples_seen": 1, "metrics": metrics.model_dump(mode="json")}
+def test_a_page_without_its_markers_is_refused() -> None:
     with pytest.raises(SystemExit, match="once each"):
-        with_figures("no markers", [ONE], [kept])
+        with_figures("no markers", ["figures"])
 
 
 def test_the_picture_has_a_column_a_tile_and_five_rows(
