@@ -7,7 +7,9 @@
 Each target is a process of its own, with 2 GiB of data at most, in a folder that goes away. It ends
 after its executions or its share of the time. What a reader raises beside its refusals is a
 finding, counted once for each kind and place, and told on stderr with the bytes; a process that
-ends early, by a signal or after 10 s in one execution, is one too.
+ends early, by a signal or after 10 s in one execution, is one too. Each run begins with other
+random bytes and adds its counts to those before it; a target whose last run found something begins
+to count anew.
 """
 
 from __future__ import annotations
@@ -60,11 +62,19 @@ def main() -> None:
         known = read_json(RESULTS) if RESULTS.is_file() else {}
         share = 60 * options.minutes / len(options.targets)
         for target in options.targets:
-            known[target] = in_a_process(target, share)
-            print(target, known[target], flush=True)
+            new = in_a_process(target, share)
+            print(target, new, flush=True)
+            known[target] = together(known.get(target), new)
             write_json(RESULTS, known)
     else:
         write_text(DOCUMENT, with_table(DOCUMENT.read_text("utf-8"), read_json(RESULTS)))
+
+
+def together(known: Mapping[str, float] | None, new: Mapping[str, float]) -> dict[str, float]:
+    """What a target's runs come to: those before, unless they found something, and a new one."""
+    if known is None or known["findings"]:
+        return dict(new)
+    return {name: round(known[name] + new[name], 1) for name in new}
 
 
 def in_a_process(target: str, seconds: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.fuzz import DOCUMENT, RESULTS, with_table
+from bench.fuzz import DOCUMENT, RESULTS, together, with_table
 from bench.fuzz_confine import Escaped, confined
 from bench.fuzz_targets import TARGETS, execute
 from semflow.core.files import read_json
@@ -16,6 +16,15 @@ def test_the_documents_table_is_the_counts_that_were_kept() -> None:
     text, kept = (ROOT / DOCUMENT).read_text("utf-8"), read_json(ROOT / RESULTS)
     assert with_table(text, kept) == text
     assert set(kept) <= set(TARGETS)
+
+
+def test_runs_of_a_target_add_up_until_one_has_found_something() -> None:
+    first = {"executions": 100, "seconds": 1.5, "findings": 0}
+    second = {"executions": 20, "seconds": 0.5, "findings": 1}
+    assert together(None, first) == first
+    both = together(first, second)
+    assert both == {"executions": 120, "seconds": 2.0, "findings": 1}
+    assert together(both, first) == first
 
 
 def test_who_writes_elsewhere_or_connects_is_stopped_and_who_does_neither_is_not(
