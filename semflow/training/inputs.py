@@ -89,9 +89,7 @@ def open_split(dataset: str, stage: str, folder: Path, accelerator: Accelerator)
     return manifest
 
 
-def first_bad(
-    manifest: Manifest, share: range, stage: str, rebuild: str
-) -> tuple[int, str] | None:
+def first_bad(manifest: Manifest, share: range, stage: str, rebuild: str) -> tuple[int, str] | None:
     """Number of the first tar of some that is not as its manifest says, and what is said of it.
 
     Args:
