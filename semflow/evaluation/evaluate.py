@@ -34,6 +34,7 @@ from semflow.evaluation.segmentation import (
     oracle_segmenter,
     segmentation_results,
 )
+from semflow.evaluation.shown import shown_batches
 from semflow.evaluation.synthesis import SynthesisMeasure, Synthesized, Synthesizer
 from semflow.evaluation.system import EvaluatedSystem
 from semflow.formulations.protocol import PathFormulation
@@ -229,7 +230,9 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     if synthesis is not None:
         for images in samples.reference_images():
             synthesis.update_reference(images)
-    for batch in samples.batches():
+    ways = [] if synthesis is None else synthesis.samplers
+    samplers = [*segmentation_samplers(pipeline, params), *ways]
+    for batch in shown_batches(pipeline, samples, samplers):
         latents = encode_batch(pipeline, batch, params.seed)
         counts.update(batch, latents)
         made = {} if synthesis is None else synthesis.update(batch, latents)

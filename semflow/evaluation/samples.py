@@ -102,13 +102,18 @@ class EvaluatedSamples:
         """How many samples are tested."""
         return len(self.tested)
 
+    @property
+    def own(self) -> int:
+        """How many of them this process reads."""
+        return sum(map(len, self._shares(self.tested)))
+
     def key(self, item: int) -> str:
         """The key of the tested sample with that number."""
         return self.tested.folder.key(self.tested.positions[item])
 
     def batches(self) -> Iterator[Batch]:
-        """Reads this process's share in order, behind a progress bar."""
-        for items in self._shares(self.tested, "evaluate"):
+        """Reads this process's share in order."""
+        for items in self._shares(self.tested):
             yield Batch(
                 items,
                 torch.stack(self.tested.read(items, "image.png", self.team.device)),
@@ -119,14 +124,14 @@ class EvaluatedSamples:
     def reference_images(self) -> Iterator[Tensor]:
         """This process's share of the other split's images, (N, H, W, 3) uint8 batch by batch."""
         if self.reference is not None:
-            for items in self._shares(self.reference, "reference"):
+            shares = self._shares(self.reference)
+            for items in progress_over(shares, len(shares), "reference", "batches", stays=False):
                 yield torch.stack(self.reference.read(items, "image.png", self.team.device))
 
-    def _shares(self, chosen: Chosen, description: str) -> Iterator[range]:
+    def _shares(self, chosen: Chosen) -> list[range]:
         starts = range(0, len(chosen), self.batch_size)
-        share = [starts[number] for number in self.team.share(len(starts))]
-        for start in progress_over(share, len(share), description, "batches"):
-            yield range(start, min(start + self.batch_size, len(chosen)))
+        mine = [starts[number] for number in self.team.share(len(starts))]
+        return [range(start, min(start + self.batch_size, len(chosen))) for start in mine]
 
 
 def choose_samples(pixels: Path, params: EvaluateParams, team: Team) -> EvaluatedSamples:

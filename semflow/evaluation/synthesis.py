@@ -170,15 +170,15 @@ class SynthesisMeasure:
     ) -> None:
         self._pipeline, self._judges, self._tested = pipeline, judges, tested
         self._synthesizers, self._seed = others, params.seed
-        self._samplers = samplers_of(
+        self.samplers = samplers_of(
             pipeline,
             params.synthesis_steps,
             pipeline.config.synthesize_steps,
             params.adaptive,
         )
-        names = [*(sampler.key for sampler in self._samplers), *others]
+        names = [*(sampler.key for sampler in self.samplers), *others]
         self._by_name = {name: Syntheses(pipeline, judges, team, params.seed) for name in names}
-        self._costs = {one.key: Cost(pipeline, one, team) for one in self._samplers}
+        self._costs = {one.key: Cost(pipeline, one, team) for one in self.samplers}
         self._real = RealFeatures(judges, team)
         self._diversity = Diversity(pipeline, judges, params, tested, team)
 
@@ -192,7 +192,7 @@ class SynthesisMeasure:
         Returns:
             Images (N, H, W, 3) uint8, the flow's by the samplers' keys and the others' by name.
         """
-        images = {one.key: self._synthesize(batch, latents.x_1, one) for one in self._samplers}
+        images = {one.key: self._synthesize(batch, latents.x_1, one) for one in self.samplers}
         for name, synthesizer in self._synthesizers.items():
             images[name] = synthesizer(batch)
         to_truth = distances_to_truth(
@@ -235,9 +235,7 @@ class SynthesisMeasure:
     ) -> Synthesis:
         config = self._pipeline.config
         by_steps = {
-            one.num_steps: by_sampler[one.key]
-            for one in self._samplers
-            if one.num_steps is not None
+            one.num_steps: by_sampler[one.key] for one in self.samplers if one.num_steps is not None
         }
         floor_frechet, floor_kernel = distances(*real.floor)
         height, width = config.image_size

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from semflow.core.files import whole_folder, write_json
 from semflow.core.logs import TrainingLog, log_folder
+from semflow.core.progress import progress_over
 from semflow.core.provenance import PROVENANCE
 from semflow.core.resume import resumable
 from semflow.core.seals import seal
@@ -178,9 +179,10 @@ def first_statistics(
     if not params.standardise_ends and params.preconditioning is None:
         return None, None
     count = None if params.preconditioning is None else params.preconditioning.samples
+    first = first_batches(samples, count)
     pairs = [
         end_points(autoencoder, batch, params.posterior, noise)
-        for batch in first_batches(samples, count)
+        for batch in progress_over(first, len(first), "statistics", "batches", stays=False)
     ]
     x_0, x_1 = (torch.cat(ends) for ends in zip(*pairs, strict=True))
     ends = Ends.of(x_0, x_1) if params.standardise_ends else None

@@ -172,8 +172,8 @@ def log_values(
     numbers = {name: float(value) for name, value in means.items()}
     if accelerator.is_main_process:
         log.add(state.step, {**numbers, "learning_rate": state.learning_rate})
-    # Shown with the next update.
-    bar.set_postfix({name: f"{value:.4f}" for name, value in numbers.items()}, refresh=False)
+    # Shown with the next update; of the others a terminal's line has no room.
+    bar.set_postfix(loss=f"{numbers['loss']:.4f}", refresh=False)
 
 
 def save_or_stop(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NotRequired, Protocol, TypedDict
 
@@ -219,7 +218,7 @@ class TrainingSamples(Dataset[TrainingSample]):
         return self.latents.key(index)
 
 
-def first_batches(samples: TrainingSamples, count: int | None) -> Iterator[TrainingSample]:
+def first_batches(samples: TrainingSamples, count: int | None) -> DataLoader[TrainingSample]:
     """The training order's first samples, to estimate from.
 
     Args:
@@ -228,7 +227,7 @@ def first_batches(samples: TrainingSamples, count: int | None) -> Iterator[Train
     """
     positions = torch.arange(STATISTICS_SAMPLES if count is None else count)
     parts = [part.tolist() for part in positions.split(STATISTICS_BATCH)]
-    yield from DataLoader(samples, batch_sampler=parts)
+    return DataLoader(samples, batch_sampler=parts)
 
 
 def _array(folder: ShardFolder, index: int, name: str) -> NDArray[np.float32]:
