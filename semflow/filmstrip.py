@@ -1,4 +1,4 @@
-"""The way from an image to its mask, state by state, as pictures (the paper's Fig. 6)."""
+"""The way from an image to its mask and back, state by state, as pictures (Fig. 6, 7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,15 @@ def segmenting_grid(pipeline: SemFlowPipeline, num_steps: int) -> list[float]:
     return grid if last_step_from is None else with_last_step(grid, last_step_from)
 
 
-@torch.no_grad()
+def synthesizing_grid(pipeline: SemFlowPipeline, num_steps: int) -> list[float]:
+    """The num_steps + 1 times, from 1 to 0, that it visits when it synthesizes.
+
+    Raises:
+        ValueError: num_steps below 1.
+    """
+    return time_grid(1.0, 0.0, num_steps, pipeline.config.grid_power)
+
+
 def path_states(
     pipeline: SemFlowPipeline, images: Sequence[Picture], grid: Sequence[float]
 ) -> list[Tensor]:
@@ -42,7 +50,30 @@ def path_states(
         (N, C, h, w) for each time, in the space that the flow runs in.
     """
     x = pipeline.encode_image(torch.from_numpy(np.stack(images)).to(pipeline.device))
-    x = x if pipeline.ends is None else pipeline.ends.image_in(x)
+    return _euler_path(pipeline, x if pipeline.ends is None else pipeline.ends.image_in(x), grid)
+
+
+def backward_path_states(
+    pipeline: SemFlowPipeline, labels: Sequence[Picture], seed: int, grid: Sequence[float]
+) -> list[Tensor]:
+    """Where Euler's method is at each time of a grid, on its way from perturbed masks to images.
+
+    Args:
+        pipeline: Of a formulation whose state is that of the straight path.
+        labels: (H, W) uint8 ids each, of the model's size.
+        seed: Label i's perturbation follows from (seed, i), as in a synthesis of these labels.
+        grid: Decreasing, from 1 to 0.
+
+    Returns:
+        (N, C, h, w) for each time, in the space that the flow runs in.
+    """
+    ids = torch.from_numpy(np.stack(labels)).to(pipeline.device)
+    x = pipeline.encode_label(ids, pipeline.draw_noise(range(len(labels)), seed))
+    return _euler_path(pipeline, x if pipeline.ends is None else pipeline.ends.mask_in(x), grid)
+
+
+@torch.no_grad()
+def _euler_path(pipeline: SemFlowPipeline, x: Tensor, grid: Sequence[float]) -> list[Tensor]:
     states = [x]
     for t, t_next in pairwise(grid):
         x = x + (t_next - t) * pipeline.field(x, torch.full((len(x),), t, device=x.device))
@@ -57,9 +88,11 @@ def states_at(
 
     Args:
         states: One for each time of the grid.
-        grid: Increasing.
+        grid: Increasing or decreasing.
         times: Within the grid.
     """
+    if grid[0] > grid[-1]:
+        states, grid = states[::-1], grid[::-1]
     found = []
     for time in times:
         after = int(np.clip(np.searchsorted(grid, time), 1, len(grid) - 1))

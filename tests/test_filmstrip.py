@@ -3,9 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.tiny import random_images, tiny_pipeline
+from support.tiny import random_images, random_label, tiny_pipeline
 
-from semflow.filmstrip import decoded_states, path_states, segmenting_grid, states_at
+from semflow.filmstrip import (
+    backward_path_states,
+    decoded_states,
+    path_states,
+    segmenting_grid,
+    states_at,
+    synthesizing_grid,
+)
 from semflow.flow.solvers import uniform_grid
 from semflow.networks.ends import Ends
 from semflow.pipeline import SemFlowPipeline
@@ -70,3 +77,23 @@ def test_both_ends_are_decoded_by_maps_of_their_own() -> None:
     assert pipeline.ends is not None
     end = pipeline.decode_pixels(pipeline.ends.mask_out(states[-1])).numpy()
     assert np.array_equal(last, end)
+
+
+def test_a_path_back_begins_at_the_perturbed_mask_and_ends_at_the_synthesis() -> None:
+    pipeline = with_ends()
+    pipeline.register_to_config(grid_power=2.0)
+    labels = [random_label(number) for number in range(2)]
+    grid = synthesizing_grid(pipeline, 4)
+    assert grid == pytest.approx([1, 9 / 16, 1 / 4, 1 / 16, 0])
+    states = backward_path_states(pipeline, labels, 7, grid)
+    middle, last = decoded_states(
+        pipeline, states_at(states, grid, [0.125 + 1 / 32, 0.0]), [0.5, 0.0]
+    )
+    made = pipeline.synthesize(labels, 4, "euler", seed=7)
+    assert np.array_equal(last, np.stack([np.asarray(image) for image in made]))
+    assert len(states) == 5
+    # Halfway between the states at 1/4 and 1/16.
+    assert torch.allclose(
+        states_at(states, grid, [0.125 + 1 / 32])[0], (states[2] + states[3]) / 2, atol=1e-6
+    )
+    assert middle.shape == last.shape

@@ -31,6 +31,7 @@ from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.training.assembly import Labelling, Networks, assemble
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.curve import CurveLog, Logs, write_curve
 from semflow.training.environment import new_accelerator, training_hardware
 from semflow.training.grid import SampleGrid
 from semflow.training.inputs import FlowInputs, open_latents, open_masks, open_split
@@ -64,17 +65,18 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
     hardware |= fit_autoencoder(trained.vae)
     val = ShardFolder(read_manifest(inputs.pixels / "val"))
     grid = SampleGrid(trained, val, log_folder(inputs.dataset), accelerator.is_main_process)
-    progress = Progress("train", TrainingLog(inputs.dataset, "train"), grid.save)
+    log = TrainingLog(inputs.dataset, "train")
     with resumable(
         "train", inputs.dataset, parameters, inputs.folders(), accelerator, hardware
     ) as work:
+        curve_log = CurveLog(work.folder)
         weights = optimise(
             trained.field,
             loss_of(trained, params.flow, accelerator.autocast),
             samples,
             params.train,
             accelerator,
-            progress,
+            Progress("train", Logs([log, curve_log]), grid.save),
             Checkpoints(work.folder),
         )
         if accelerator.is_main_process:
@@ -82,6 +84,7 @@ def train_flow(inputs: FlowInputs, params: TrainStage, out: Path) -> None:
             with whole_folder(out) as folder:
                 pipeline.save_pretrained(folder)
                 write_json(folder / PROVENANCE, work.provenance.as_json())
+                write_curve(curve_log.curve(), folder)
                 seal(folder)
 
 

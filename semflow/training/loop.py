@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from semflow.core.progress import progress_bar
 from semflow.training.checkpoints import Checkpoints
+from semflow.training.curve import Log
 from semflow.training.finiteness import LOSSES_EVERY, Finiteness
 from semflow.training.fsdp import forget_gathered
 from semflow.training.loading import steps_to_come
@@ -25,18 +26,6 @@ from semflow.training.termination import EXIT_CODE, Termination, any_process, no
 
 LossOf = Callable[[nn.Module, TrainingSample], dict[str, Tensor]]
 """Scalars of a batch by name; "loss" is the one that is minimised."""
-
-
-class Log(Protocol):
-    """Where values go; a TrainingLog."""
-
-    def start(self, step: int) -> None:
-        """Begins after so many steps; what was logged of later ones will come again."""
-        ...
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Takes the values of one step."""
-        ...
 
 
 Watch = Callable[[int], None]
