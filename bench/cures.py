@@ -91,12 +91,12 @@ def run_trial(dataset: str, name: str, params: DatasetParams) -> dict[str, Any]:
     inputs = EvaluationInputs(
         folders.pipeline, folders.baseline, folders.metric_weights, folders.shards
     )
-    metrics = evaluate_dataset(dataset, inputs, params.evaluate)
-    assert metrics is not None
+    found = evaluate_dataset(dataset, inputs, params.evaluate)
+    assert found is not None
     return {
         "block": params.model_dump(mode="json"),
         "minutes": minutes,
-        "metrics": metrics.model_dump(mode="json"),
+        "metrics": found.metrics.model_dump(mode="json"),
     }
 
 

@@ -19,9 +19,13 @@ from flows.parameters import nested, recipe_at
 from flows.process import lines_of
 from flows.workspace import commit_of
 from semflow.core.files import read_json
+from semflow.evaluation.details import SegmentationDetails
 from semflow.evaluation.results import Metrics
 from semflow.report.content import Content, Example
+from semflow.report.extremes import Extremes, Segmented
+from semflow.report.films import FILM_TIMES, Film
 from semflow.report.page import render_page
+from semflow.training.curve import TrainingCurve
 
 SOUND_TOKENS = {
     *("bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"),
@@ -94,7 +98,19 @@ def _content(name: str) -> Content:
     shown = replace(found.examples[0], key=name)
     update = {"classes": classes}
     changed = found.metrics.model_copy(update=update)
-    return replace(found, dataset=name, metrics=changed, examples=(shown,))
+    films = (replace(found.films[0], key=name),)
+    worst = (replace(found.extremes.worst[0], key=name),)
+    extremes = Extremes(worst, found.extremes.best)
+    curve = TrainingCurve(steps=[1], values={name: [1.0]})
+    return replace(
+        found,
+        dataset=name,
+        metrics=changed,
+        examples=(shown,),
+        films=films,
+        extremes=extremes,
+        curve=curve,
+    )
 
 
 @cache
@@ -102,7 +118,12 @@ def _plain_content() -> Content:
     measured = Metrics.model_validate(read_json(FIGURES)["metrics"])
     label = np.zeros((2, 2), np.uint8)
     picture = np.zeros((2, 2, 3), np.uint8)
-    colors = tuple((number, 0, 0) for number in range(len(measured.classes)))
+    count = len(measured.classes)
+    colors = tuple((number, 0, 0) for number in range(count))
+    one = Segmented("a", 0.5, picture, label, label)
+    details = SegmentationDetails(
+        steps=1, confusion=[[1] * (count + 1)] * count, keys=["a", "b"], miou_by_image=[0.5, 0.5]
+    )
     return Content(
         dataset=DATASET,
         block=committed_block(),
@@ -118,6 +139,10 @@ def _plain_content() -> Content:
         weights=(),
         provenance=None,
         examples=(Example("a", picture, label, label, (picture,)),),
+        films=(Film("a", (picture,) * len(FILM_TIMES), (picture,) * len(FILM_TIMES)),),
+        details=details,
+        extremes=Extremes((one,), (one,)),
+        curve=None,
     )
 
 

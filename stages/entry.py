@@ -37,6 +37,7 @@ class Folders:
         self.baseline = Path("models") / dataset / "baseline"
         self.metric_weights = Path("models/metrics")
         self.metrics = Path("reports") / dataset / "metrics.json"
+        self.details = Path("reports") / dataset / "details.json"
         self.segmentation_curve = Path("reports") / dataset / "segmentation_by_steps.json"
         self.synthesis_curve = Path("reports") / dataset / "synthesis_by_steps.json"
         self.report = Path("reports") / dataset / "index.html"
@@ -58,6 +59,7 @@ def folders_of(item: str) -> Folders:
     folders.pipeline = Path("models") / item / ("peer" if row.is_peer else "pipeline")
     results = Path("study/results") / item
     folders.metrics = results / "metrics.json"
+    folders.details = results / "details.json"
     folders.segmentation_curve = results / "segmentation_by_steps.json"
     folders.synthesis_curve = results / "synthesis_by_steps.json"
     folders.report = results / "index.html"

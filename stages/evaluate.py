@@ -1,5 +1,6 @@
-"""Stage `evaluate`: the checkpoint and its baselines over a split -> metrics.json."""
+"""Stage `evaluate`: the checkpoint and its baselines over a split -> metrics.json, details.json."""
 
+from semflow.evaluation.details import write_details
 from semflow.evaluation.evaluate import EvaluationInputs, evaluate_dataset
 from semflow.evaluation.results import write_curves, write_metrics
 from semflow.evaluation.schema import EvaluateStage
@@ -11,10 +12,11 @@ def main(dataset: str, params: EvaluateStage, folders: Folders) -> None:
     inputs = EvaluationInputs(
         folders.pipeline, folders.baseline, folders.metric_weights, folders.shards
     )
-    metrics = evaluate_dataset(dataset, inputs, params.evaluate)
-    if metrics is not None:
-        write_metrics(metrics, folders.metrics)
-        write_curves(metrics, folders.segmentation_curve, folders.synthesis_curve)
+    found = evaluate_dataset(dataset, inputs, params.evaluate)
+    if found is not None:
+        write_metrics(found.metrics, folders.metrics)
+        write_details(found.details, folders.details)
+        write_curves(found.metrics, folders.segmentation_curve, folders.synthesis_curve)
 
 
 if __name__ == "__main__":

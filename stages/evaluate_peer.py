@@ -16,9 +16,9 @@ def main(row: str, params: EvaluateStage, folders: Folders) -> None:
         folders.shards,
         folders.autoencoder,
     )
-    metrics = evaluate_dataset(row, inputs, one_pass(params.evaluate))
-    if metrics is not None:
-        write_metrics(metrics, folders.metrics)
+    found = evaluate_dataset(row, inputs, one_pass(params.evaluate))
+    if found is not None:
+        write_metrics(found.metrics, folders.metrics)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from stages.entry import Folders, run_once
 
 def main(dataset: str, params: ReportStage, folders: Folders) -> None:
     """Writes the page, with the whole block of the data set as its listing of parameters."""
-    inputs = ReportInputs(folders.metrics, folders.pipeline, folders.shards)
+    inputs = ReportInputs(folders.metrics, folders.details, folders.pipeline, folders.shards)
     write_report(dataset, params.report, read_block(dataset), inputs, folders.report)
 
 

@@ -218,6 +218,7 @@ REACH = {
     "semflow/checkpoint.py": {"train"},
     "semflow/inference": {"train"},
     "semflow/pipeline.py": {"train"},
+    "semflow/filmstrip.py": {"report"},
     "semflow/training": {"train", "baseline"},
     "semflow/baselines": {"baseline"},
     "semflow/metrics": {"evaluate"},

@@ -43,10 +43,27 @@ class Counts:
         image = torch.arange(len(label), device=label.device).repeat_interleave(label[0].numel())
         self.update(prediction.flatten(), label.flatten(), image, len(label))
 
+    def areas(self) -> Tensor:
+        """(N, 3, K) int32 of all tested images in order, see `areas_by_image`; collective."""
+        return torch.cat(self._team.in_order(self._areas))
+
     def intervals(self, bootstrap: Bootstrap) -> tuple[Interval, Interval]:
         """Of mIoU and pixel accuracy, from what all processes found.
 
         Args:
             bootstrap: Of all tested samples, in order.
         """
-        return bootstrap.of_areas(torch.cat(self._team.in_order(self._areas)))
+        return bootstrap.of_areas(self.areas())
+
+
+def miou_by_image(areas: Tensor) -> Tensor:
+    """Mean IoU of each image over the classes that it holds or that are predicted in it.
+
+    Args:
+        areas: (N, 3, K) pixels that are right, labelled and predicted, as `areas_by_image` counts.
+
+    Returns:
+        (N,) float64 in [0, 1]; nan where no pixel is labelled.
+    """
+    right, labelled, predicted = areas.double().unbind(dim=1)
+    return (right / (labelled + predicted - right)).nanmean(dim=1)

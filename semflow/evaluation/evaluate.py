@@ -16,32 +16,37 @@ from semflow.baselines.painter import paint, painter_colors
 from semflow.baselines.unet import load_segmenter
 from semflow.core.labels import class_table
 from semflow.core.resume import resumable
-from semflow.evaluation.diagnosis import DiagnosisMeasure
+from semflow.evaluation.details import Details
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.judges import Judges
+from semflow.evaluation.measures import (
+    Evaluation,
+    diagnosis_measure,
+    flow_segmenters,
+    segmentation_counts,
+    segmentation_samplers,
+    synthesis_measure,
+)
 from semflow.evaluation.precision import precision_for, run_in
 from semflow.evaluation.protocol import ProtocolImages
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Metrics, Precision, SegmentationFigures, System
-from semflow.evaluation.samplers import Sampler, samplers_of
-from semflow.evaluation.samples import EvaluatedSamples, choose_samples, encode_batch
+from semflow.evaluation.samplers import Sampler
+from semflow.evaluation.samples import choose_samples, encode_batch
 from semflow.evaluation.schema import EvaluateParams
 from semflow.evaluation.segmentation import (
-    ORACLE,
     FlowSegmenter,
     SegmentationCounts,
-    Segmenter,
-    oracle_segmenter,
+    details_of,
     segmentation_results,
 )
 from semflow.evaluation.shown import shown_batches
-from semflow.evaluation.synthesis import SynthesisMeasure, Synthesized, Synthesizer
+from semflow.evaluation.synthesis import Synthesized
 from semflow.evaluation.system import EvaluatedSystem
-from semflow.formulations.protocol import PathFormulation
 from semflow.metrics.mobilenet import load_mobilenet_features
 from semflow.metrics.st_lpips import load_st_lpips
 from semflow.networks.vae_memory import fit_autoencoder
-from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.pipeline import load_pipeline
 from semflow.shards.manifest import read_manifest
 
 COLOR_CLASSIFIER = "color_classifier"
@@ -107,33 +112,21 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What one pass over the samples needs, all of it on the team's device.
+class Evaluated:
+    """What an evaluation found.
 
     Args:
-        pipeline: The checkpoint.
-        samples: Which samples of the split, and in which batches.
-        judges: What syntheses are judged by.
-        baselines: Segmenters beside the flow, by name.
-        blurs: Deviations of the blur that some of these put before, pixels, by name.
-        synthesizers: Systems beside the flow that synthesize, by name.
-        background: The class that some protocols leave out of the mean over classes, or None.
-        precision: Of the checkpoint's networks.
+        metrics: The figures.
+        details: What stands behind them.
     """
 
-    pipeline: EvaluatedSystem
-    samples: EvaluatedSamples
-    judges: Judges
-    baselines: dict[str, Segmenter]
-    blurs: dict[str, float]
-    synthesizers: dict[str, Synthesizer]
-    background: int | None
-    precision: Precision = "no"
+    metrics: Metrics
+    details: Details
 
 
 def evaluate_dataset(
     dataset: str, inputs: EvaluationInputs, params: EvaluateParams
-) -> Metrics | None:
+) -> Evaluated | None:
     """Measures both directions on a split, on all processes of the launch.
 
     Args:
@@ -142,7 +135,7 @@ def evaluate_dataset(
         params: What to measure.
 
     Returns:
-        The figures, the same for any number of processes; None on all of them but the first.
+        The same for any number of processes; None on all of them but the first.
 
     Raises:
         UserError: A split is absent or has too few samples, a weight file is missing, or another
@@ -152,8 +145,8 @@ def evaluate_dataset(
     parameters = {"evaluate": params.model_dump(mode="json")}
     with resumable("evaluate", dataset, parameters, inputs.folders(), accelerator) as work:
         evaluation = open_evaluation(inputs, params, Team(accelerator))
-        metrics = evaluate(evaluation, params, work.folder)
-    return metrics if accelerator.is_main_process else None
+        evaluated = evaluate(evaluation, params, work.folder)
+    return evaluated if accelerator.is_main_process else None
 
 
 def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team) -> Evaluation:
@@ -199,7 +192,7 @@ def open_evaluation(inputs: EvaluationInputs, params: EvaluateParams, team: Team
 
 
 @torch.inference_mode()
-def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> Metrics:
+def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> Evaluated:
     """Reads and encodes every sample once, and measures all that is asked for on the way.
 
     Args:
@@ -212,18 +205,10 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     """
     pipeline, samples = evaluation.pipeline, evaluation.samples
     flow = flow_segmenters(evaluation, params)
-    oracle = {ORACLE: oracle_segmenter(pipeline)} if pipeline.formulation.segments else {}
-    counts = SegmentationCounts(
-        {**flow, **oracle, **evaluation.baselines},
-        len(pipeline.config.class_names),
-        params.upsampling,
-        samples.team,
-    )
+    counts = segmentation_counts(evaluation, params, flow)
     bootstrap = Bootstrap(samples.tested.groups(), params.seed)
     synthesis = synthesis_measure(evaluation, params)
-    diagnosis = None
-    if isinstance(pipeline, SemFlowPipeline) and isinstance(pipeline.formulation, PathFormulation):
-        diagnosis = DiagnosisMeasure(pipeline, params, len(samples), samples.team)
+    diagnosis = diagnosis_measure(evaluation, params)
     protocol, default = None, Sampler(pipeline.config.solver, pipeline.config.synthesize_steps)
     if params.protocol is not None and synthesis is not None:
         protocol = ProtocolImages(pipeline, samples, params.protocol, params.seed, scratch)
@@ -245,30 +230,23 @@ def evaluate(evaluation: Evaluation, params: EvaluateParams, scratch: Path) -> M
     metrics = results_of(evaluation, params, segmented, synthesized, bootstrap.num_groups)
     diagnosed = None if diagnosis is None else diagnosis.compute()
     metrics = metrics.model_copy(update={"diagnosis": diagnosed})
+    details = default_details(evaluation, counts)
     if protocol is None or metrics.synthesis is None:
-        return metrics
+        return Evaluated(metrics, details)
     # Last, since the other processes have nothing to wait for while the first one scores.
     scored = metrics.synthesis.model_copy(update={"protocol": protocol.compute()})
-    return metrics.model_copy(update={"synthesis": scored})
+    return Evaluated(metrics.model_copy(update={"synthesis": scored}), details)
 
 
-def synthesis_measure(evaluation: Evaluation, params: EvaluateParams) -> SynthesisMeasure | None:
-    """What the syntheses of a checkpoint are measured by; None where it segments alone."""
+def default_details(evaluation: Evaluation, counts: SegmentationCounts) -> Details:
+    """What the checkpoint confuses with its default sampler, and its score of every image."""
     pipeline, samples = evaluation.pipeline, evaluation.samples
-    if not pipeline.formulation.synthesizes:
-        return None
-    return SynthesisMeasure(
-        pipeline, evaluation.judges, params, len(samples), samples.team, evaluation.synthesizers
-    )
-
-
-def flow_segmenters(evaluation: Evaluation, params: EvaluateParams) -> dict[str, FlowSegmenter]:
-    """The flow with every sampler that is measured, by its key; none where it synthesizes alone."""
-    pipeline, team = evaluation.pipeline, evaluation.samples.team
     if not pipeline.formulation.segments:
-        return {}
-    samplers = segmentation_samplers(pipeline, params)
-    return {one.key: FlowSegmenter(pipeline, one, team, params.seed) for one in samplers}
+        return Details(segmentation=None)
+    steps = pipeline.config.segment_steps
+    found = counts.counts_of(Sampler(pipeline.config.solver, steps).key)
+    keys = [samples.key(item) for item in range(len(samples))]
+    return Details(segmentation=details_of(found, keys, steps))
 
 
 def with_costs(
@@ -328,11 +306,3 @@ def results_of(
             for name in evaluation.baselines
         },
     )
-
-
-def segmentation_samplers(pipeline: EvaluatedSystem, params: EvaluateParams) -> list[Sampler]:
-    """What params.yaml asks for, and the checkpoint's own steps; none where it does not segment."""
-    if not pipeline.formulation.segments:
-        return []
-    default = pipeline.config.segment_steps
-    return samplers_of(pipeline, params.segmentation_steps, default, params.adaptive)

@@ -15,8 +15,8 @@ Precision = Literal["no", "bf16", "fp16"]
 """Of matrix products and convolutions; "no" is float32 throughout."""
 
 
-def _null_for_nan(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _null_for_nan(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 Score = Annotated[float | None, BeforeValidator(_null_for_nan)]

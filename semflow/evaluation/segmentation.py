@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semflow.evaluation.counts import Counts
+from semflow.evaluation.counts import Counts, miou_by_image
+from semflow.evaluation.details import SegmentationDetails
 from semflow.evaluation.intervals import Bootstrap
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.results import Segmentation, SegmentationFigures
@@ -107,6 +108,10 @@ class SegmentationCounts:
             name: figures_of(found, background, bootstrap) for name, found in self._found.items()
         }
 
+    def counts_of(self, name: str) -> Counts:
+        """All that was counted of one segmenter."""
+        return self._found[name]
+
 
 def figures_of(found: Counts, background: int | None, bootstrap: Bootstrap) -> SegmentationFigures:
     """What the counts of all processes say."""
@@ -119,6 +124,22 @@ def figures_of(found: Counts, background: int | None, bootstrap: Bootstrap) -> S
         pixel_accuracy=counts.pixel_accuracy,
         pixel_accuracy_interval=accuracy_interval,
         iou_per_class=counts.iou_per_class.tolist(),
+    )
+
+
+def details_of(found: Counts, keys: Sequence[str], steps: int) -> SegmentationDetails:
+    """What the counts of all processes say, image by image too; all of them ask together.
+
+    Args:
+        found: Of the checkpoint with its default sampler.
+        keys: Of the tested samples, in order.
+        steps: Of that sampler.
+    """
+    return SegmentationDetails(
+        steps=steps,
+        confusion=found.matrix.counts.tolist(),
+        keys=list(keys),
+        miou_by_image=miou_by_image(found.areas()).tolist(),
     )
 
 

@@ -1,28 +1,25 @@
-"""The charts of the page: values by evaluations or over another axis, and bars by class."""
+"""The charts of the page that have lines: values by evaluations, or over another axis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.style
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from semflow.report import svg
-from semflow.report.formats import Color, mean_count, percent
+from semflow.report.formats import mean_count
 
 _MARKERS = "os^DvP"
+_MOST_MARKED = 30  # points of a line; more marks would hide it
+_STYLES = ("-", "--", ":", "-.", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _DASHES = ((4, 2), (1, 2), (6, 2, 1, 2), (2, 1), (8, 2), (1, 1))
-_WIDTH, _HEIGHT = 440, 270  # of a phone; wider pages scale it up
-_KEY = (26, 12)
-_HATCHED, _PALE = 1, 2
-_NAME, _BAR, _SLOT, _BETWEEN = 20, 12, 15, 13  # heights in a group of bars, pixels
-_LEFT, _RIGHT = 2, 50
+_HEIGHT = 270
 
 Points = Sequence[tuple[float, float]]
 """Places on the horizontal axis, such as network evaluations, and values; left to right."""
@@ -54,6 +51,12 @@ class Axis:
 
     label: str
     ticks: Sequence[float]
+
+
+def round_ticks(last: float) -> list[float]:
+    """Some whole numbers that are round, from 0 to `last` or a little beyond."""
+    ticks = MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]).tick_values(0, last)
+    return [float(tick) for tick in ticks]
 
 
 def evaluations_chart(
@@ -91,7 +94,7 @@ def linear_chart(
     write: Callable[[float], str],
     spoken: str,
 ) -> Chart:
-    """Values from zero over a linear axis, without numbers: its points may be many.
+    """Values from zero over a linear axis, without numbers, and without marks if there are many.
 
     Args:
         title: Above the chart.
@@ -113,39 +116,13 @@ def linear_chart(
         return _finished(axes, title, lines, levels, write, spoken)
 
 
-def class_bars(
-    title: str,
-    classes: Sequence[tuple[str, Color]],
-    ious: Mapping[str, Sequence[float | None]],
-    absent: Collection[str],
-) -> Chart:
-    """A group of bars for each class, in two columns.
-
-    Args:
-        title: Above the chart.
-        classes: Name and display colour of each class.
-        ious: In [0, 1], in class order, of at most three segmenters by name; None where undefined.
-        absent: Names of classes that no label holds; they get no bars.
-
-    Raises:
-        ValueError: More segmenters than styles of bars, or other numbers of IoUs and classes.
-    """
-    if len(ious) > _PALE + 1:
-        raise ValueError(f"{len(ious)} segmenters, {_PALE + 1} styles of bars")
-    rows = list(zip(classes, *ious.values(), strict=True))
-    half = (len(rows) + 1) // 2
-    with matplotlib.style.context(["default", svg.STYLE]):
-        drawings = [
-            _column(title, list(ious), part, absent) for part in (rows[:half], rows[half:]) if part
-        ]
-        keys = [_bar_key(f"{title} {style}", style) for style in range(len(ious))]
-    return Chart(title, list(zip(keys, ious, strict=True)), drawings)
-
-
-def _look_of_line(place: int) -> dict[str, Any]:
+def _look_of_line(place: int, count: int) -> dict[str, Any]:
     number = place % len(svg.SERIES)
+    look = {"color": svg.SERIES[number], "linewidth": 2.5}
+    if count > _MOST_MARKED:
+        return {**look, "linestyle": _STYLES[number]}
     marker = {"marker": _MARKERS[number], "markersize": 9, "markeredgewidth": 1.5}
-    return {"color": svg.SERIES[number], "linewidth": 2.5, **marker, "markeredgecolor": svg.SURFACE}
+    return {**look, **marker, "markeredgecolor": svg.SURFACE}
 
 
 def _look_of_level(number: int, place: int) -> dict[str, Any]:
@@ -154,7 +131,7 @@ def _look_of_level(number: int, place: int) -> dict[str, Any]:
 
 
 def _curves(lines: Mapping[str, Points], levels: Mapping[str, float], from_zero: bool) -> Axes:
-    axes = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
+    axes = Figure(figsize=(svg.WIDTH / 72, _HEIGHT / 72)).add_axes((0.105, 0.165, 0.855, 0.76))
     values = [value for points in lines.values() for _, value in points] + list(levels.values())
     low = min(0.0, *values) if from_zero else min(values)
     ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, max(values))
@@ -174,7 +151,7 @@ def _curves(lines: Mapping[str, Points], levels: Mapping[str, float], from_zero:
 
 
 def _looks(lines: Mapping[str, Points], levels: Mapping[str, float]) -> list[dict[str, Any]]:
-    looks = [_look_of_line(i) for i in range(len(lines))]
+    looks = [_look_of_line(i, len(points)) for i, points in enumerate(lines.values())]
     return looks + [_look_of_level(i, len(lines) + i) for i in range(len(levels))]
 
 
@@ -234,57 +211,7 @@ def _spoken(
     return f"{title}, by network evaluations. {'; '.join(parts)}."
 
 
-def _column(
-    title: str,
-    segmenters: Sequence[str],
-    rows: Sequence[tuple[Any, ...]],
-    absent: Collection[str],
-) -> Markup:
-    codes = list(map(svg.code, range(len(rows))))
-    counts = [1 if name in absent else len(segmenters) for (name, _), *_ in rows]
-    heights = [_NAME + _SLOT * count + _BETWEEN for count in counts]
-    tops = [sum(heights[:i]) for i in range(len(rows))]
-    axes = svg.canvas(_WIDTH, sum(heights))
-    for ((name, color), *ious), code, top in zip(rows, codes, tops, strict=True):
-        axes.bar([_LEFT + 6], [12], 12, [top + 2], color=code, edgecolor=svg.MUTED, linewidth=1)
-        axes.text(_LEFT + 20, top + 13, name, weight="bold")
-        if name in absent:
-            note = "does not occur in the tested labels"
-            axes.text(_LEFT, top + _NAME + 11, note, style="italic", color=svg.MUTED)
-            continue
-        for style, iou in enumerate(ious):
-            place = top + _NAME + _SLOT * style + _BAR / 2
-            length = (iou or 0.0) * (_WIDTH - _LEFT - _RIGHT)
-            bar = _draw_bar(axes, style, place, length, code, color)
-            axes.bar_label(bar, [percent(iou)], padding=6, gid=svg.NUMBER)
-    spoken = (f"{name} {', '.join(map(percent, ious))}" for (name, _), *ious in rows)
-    label = f"{title}, by {', '.join(segmenters)}: {'; '.join(spoken)}."
-    return svg.html(axes, label, label, [f"rgb{color}" for (_, color), *_ in rows])
-
-
-def _draw_bar(
-    axes: Axes, style: int, place: float, length: float, code: str, color: Color
-) -> BarContainer:
-    # Fill and hatching tell segmenters apart, since colour already tells classes apart.
-    face = (code, 0.12 if style == _PALE else 1.0)
-    bar = axes.barh(place, length, _BAR, _LEFT, color=[face], edgecolor=svg.MUTED, linewidth=1)
-    if style == _HATCHED:
-        # Stripes must show on light classes as on dark ones, whatever the page's own colours.
-        luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
-        stripes = svg.DARK if luma > 140 else svg.LIGHT
-        axes.barh(
-            place, length, _BAR, _LEFT, fill=False, linewidth=0, edgecolor=stripes, hatch="////"
-        )
-    return bar
-
-
 def _line_key(salt: str, look: Mapping[str, Any]) -> Markup:
-    axes = svg.canvas(*_KEY)
+    axes = svg.canvas(*svg.KEY)
     axes.plot([1, 13, 25], [6, 6, 6], markevery=[1], **look)
-    return svg.html(axes, salt)
-
-
-def _bar_key(salt: str, style: int) -> Markup:
-    axes = svg.canvas(*_KEY)
-    _draw_bar(axes, style, 6, 22, svg.MUTED, (0, 0, 0))
     return svg.html(axes, salt)

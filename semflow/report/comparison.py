@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from semflow.core.errors import UserError
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures, read_metrics
-from semflow.report import formats
+from semflow.report import formats, runs
 from semflow.report.charts import Chart, evaluations_chart
 from semflow.report.page import stylesheet, templates
+from semflow.report.step_charts import FLOOR
 
 METRICS = "metrics.json"
 Curve = list[tuple[float, float]]
@@ -140,29 +141,68 @@ def _syntheses(measured: Mapping[str, Metrics]) -> dict[str, dict[int, Synthesis
 
 
 def _charts(measured: Mapping[str, Metrics]) -> list[Chart]:
-    floors = {
-        one.synthesis.floor_fd_mobilenetv2 for one in measured.values() if one.synthesis is not None
-    }
-    level = {"Floor: real images": floors.pop()} if len(floors) == 1 else {}
     segmented, made = _segmentations(measured), _syntheses(measured)
     return [
         evaluations_chart(
-            "mIoU by network evaluations, %", _curves(segmented, "miou", 100), {}, _short
+            "mIoU by network evaluations, %",
+            _curves(segmented, "miou", 100),
+            _levels(measured, _of_baselines),
+            _short,
         ),
         evaluations_chart(
             "FD-MobileNetV2 by network evaluations",
             _curves(made, "fd_mobilenetv2", 1),
-            level,
+            _levels(measured, lambda one: _floor(one) | _of_systems(one, "fd_mobilenetv2", 1)),
             lambda value: f"{value:.4g}",
             from_zero=True,
         ),
         evaluations_chart(
             "Round trip by network evaluations, mIoU in %",
             _curves(made, "roundtrip_miou_unet", 100),
-            {},
+            _levels(measured, lambda one: _of_systems(one, "roundtrip_miou_unet", 100)),
             _short,
         ),
     ]
+
+
+def _levels(
+    measured: Mapping[str, Metrics], values: Callable[[Metrics], Mapping[str, float]]
+) -> dict[str, float]:
+    """What does not depend on evaluations, once where runs agree and by run where they do not.
+
+    Args:
+        measured: By the name of the run.
+        values: Those of one run, by name.
+    """
+    found = {run: values(one) for run, one in measured.items()}
+    levels: dict[str, float] = {}
+    for name in dict.fromkeys(name for one in found.values() for name in one):
+        by_run = {run: one[name] for run, one in found.items() if name in one}
+        if len(set(by_run.values())) == 1:
+            levels[name] = next(iter(by_run.values()))
+        else:
+            levels |= {f"{name} of {run}": value for run, value in by_run.items()}
+    return levels
+
+
+def _of_baselines(metrics: Metrics) -> dict[str, float]:
+    found = runs.baselines(metrics).items()
+    return {runs.shown(name): 100 * one.miou for name, one in found if one.miou is not None}
+
+
+def _floor(metrics: Metrics) -> dict[str, float]:
+    synthesis = metrics.synthesis
+    return {} if synthesis is None else {FLOOR: synthesis.floor_fd_mobilenetv2}
+
+
+def _of_systems(metrics: Metrics, key: str, factor: float) -> dict[str, float]:
+    """A figure times a factor of what synthesizes without solving anything, where it has one."""
+    return {
+        runs.shown(name): factor * getattr(figures, key)
+        for name, system in metrics.systems.items()
+        for figures in system.synthesis.values()
+        if figures.evaluations is None and getattr(figures, key) is not None
+    }
 
 
 def _short(value: float) -> str:

@@ -18,13 +18,20 @@ from semflow.core.errors import UserError
 from semflow.core.files import sha256_of
 from semflow.core.provenance import Provenance, read_provenance
 from semflow.core.seeds import spread
+from semflow.evaluation.details import SegmentationDetails, read_details
 from semflow.evaluation.results import Metrics, read_metrics
 from semflow.pipeline import SemFlowPipeline, load_pipeline
+from semflow.report.extremes import Extremes, make_extremes
+from semflow.report.films import Film, make_films
 from semflow.report.formats import Color
 from semflow.report.schema import ReportParams
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_pixels
+from semflow.training.curve import TrainingCurve, read_curve
+
+FILMS = 2
+"""Examples whose ways are shown."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,13 @@ class ReportInputs:
 
     Args:
         metrics: The file metrics.json of the checkpoint.
+        details: The file details.json of the same evaluation.
         pipeline: Folder of the checkpoint.
         shards: Pixel shards, a folder for each split.
     """
 
     metrics: Path
+    details: Path
     pipeline: Path
     shards: Path
 
@@ -95,6 +104,10 @@ class Content:
         weights: Files of the checkpoint.
         provenance: What made the checkpoint, if it notes it.
         examples: Samples to show.
+        films: The way of some of them; empty where the states on it are no pictures.
+        details: What the default sampler confuses, and its score of each tested sample.
+        extremes: Its worst and its best samples.
+        curve: What the training has logged, if the checkpoint notes it.
     """
 
     dataset: str
@@ -111,6 +124,10 @@ class Content:
     weights: tuple[WeightFile, ...]
     provenance: Provenance | None
     examples: tuple[Example, ...]
+    films: tuple[Film, ...]
+    details: SegmentationDetails
+    extremes: Extremes
+    curve: TrainingCurve | None
 
     def parameter(self, group: str, key: str) -> Any:
         """One value of params.yaml: as the checkpoint notes it, else as the file has it now.
@@ -135,19 +152,22 @@ def gather(
         dataset: Name of the data set.
         params: How many samples, and the seeds of their syntheses.
         block: The data set's block of params.yaml, plain values.
-        inputs: Metrics, checkpoint and shards.
+        inputs: Metrics, details, checkpoint and shards.
 
     Raises:
-        UserError: An input is missing, or the metrics are not of this checkpoint.
+        UserError: An input is missing, or they are not of one checkpoint.
     """
     metrics = read_metrics(inputs.metrics)
+    details = matching_details(inputs, metrics)
     pipeline = load_pipeline(inputs.pipeline)
     config = pipeline.config
     if list(config.class_names) != metrics.classes:
         cure = f"run: dvc repro evaluate@{dataset}"
         raise UserError(f"{inputs.metrics} has other classes than {inputs.pipeline}; {cure}")
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    tested = read_manifest(inputs.shards / metrics.split)
+    manifest = read_manifest(inputs.shards / metrics.split)
+    tested = ShardFolder(manifest)
+    examples = make_examples(pipeline, tested, params)
     height, width = config.image_size
     return Content(
         dataset=dataset,
@@ -160,11 +180,36 @@ def gather(
         anchors=tuple(map(_color, config.anchors)),
         ignore_color=_color(config.ignore_color),
         train_samples=len(read_manifest(inputs.shards / "train")),
-        split_samples=len(tested),
+        split_samples=len(manifest),
         weights=weight_files(inputs.pipeline),
         provenance=read_provenance(inputs.pipeline),
-        examples=make_examples(pipeline, ShardFolder(tested), params),
+        examples=examples,
+        films=films_of(pipeline, examples, params.seeds[0]),
+        details=details,
+        extremes=make_extremes(pipeline, tested, details),
+        curve=read_curve(inputs.pipeline),
     )
+
+
+def matching_details(inputs: ReportInputs, metrics: Metrics) -> SegmentationDetails:
+    """What stands behind the figures of an evaluation.
+
+    Raises:
+        UserError: It is of another evaluation, or the checkpoint goes one way alone.
+    """
+    figures, details = metrics.two_way_segmentation(), read_details(inputs.details).segmentation
+    measured = (len(metrics.classes), figures.samples, figures.steps)
+    found = details and (len(details.confusion), len(details.keys), details.steps)
+    if details is None or found != measured:
+        cure = "run: dvc repro evaluate"
+        raise UserError(f"{inputs.details} is of another evaluation than {inputs.metrics}; {cure}")
+    return details
+
+
+def films_of(pipeline: SemFlowPipeline, examples: Sequence[Example], seed: int) -> tuple[Film, ...]:
+    """The way of some of the examples, spread evenly over them."""
+    chosen = [examples[place] for place in spread(len(examples), FILMS)]
+    return make_films(pipeline, [(one.key, one.image, one.label) for one in chosen], seed)
 
 
 def make_examples(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,19 +15,23 @@ from semflow.core.files import write_text
 from semflow.core.labels import IGNORE_INDEX
 from semflow.core.pictures import NO_CLASS_COLOR, color_table
 from semflow.core.terminal import printable
-from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures
-from semflow.report import diagnosis, formats, runs
-from semflow.report.charts import Chart, class_bars, evaluations_chart
+from semflow.evaluation.results import Metrics, SegmentationFigures
+from semflow.report import diagnosis, formats, runs, step_charts, training_curves
+from semflow.report.bars import class_bars
+from semflow.report.charts import Chart
+from semflow.report.confusion import confusion_table, largest_mistakes, share_text
 from semflow.report.content import Content, ReportInputs, gather
+from semflow.report.extremes import deciles
+from semflow.report.films import FILM_STEPS, FILM_TIMES
 from semflow.report.formats import Color
-from semflow.report.runs import Figures, Run
+from semflow.report.runs import Run
 from semflow.report.schema import ReportParams
 
 _FILTERS = (
     *(formats.percent, formats.with_percent, formats.counted, formats.count, formats.size),
     *(formats.mean_count,),
     *(formats.described, formats.agreement, formats.data_uri, formats.yaml_text),
-    *(formats.plain, formats.writer_for, runs.shown, runs.by_system),
+    *(formats.plain, formats.writer_for, runs.shown, runs.by_system, share_text),
 )
 _BARS_BESIDE_THE_DEFAULT = 2
 
@@ -45,11 +49,11 @@ def write_report(
         dataset: Name of the data set.
         params: The samples to show.
         block: The data set's block of params.yaml, plain values.
-        inputs: Metrics, checkpoint and shards.
+        inputs: Metrics, details, checkpoint and shards.
         out: The page.
 
     Raises:
-        UserError: An input is missing, or the metrics are not of this checkpoint.
+        UserError: An input is missing, or they are not of one checkpoint.
     """
     write_text(out, render_page(gather(dataset, params, block, inputs)))
 
@@ -80,10 +84,17 @@ def render_page(content: Content) -> str:
         comparison=_comparison(metrics),
         best_steps=_best_steps(metrics),
         absent=runs.absent_classes(metrics),
-        miou_curve=_miou_curve(metrics, segmented),
-        fd_curve=_fd_curve(metrics, synthesized, write_fd),
+        miou_curve=step_charts.miou_curve(metrics, segmented),
+        fd_curve=step_charts.fd_curve(metrics, synthesized, write_fd),
+        roundtrip_curve=step_charts.roundtrip_curve(metrics, synthesized),
         bars=_bars(content, segmented),
+        confusion=confusion_table(metrics.classes, content.details.confusion),
+        mistakes=largest_mistakes(metrics.classes, content.details.confusion),
+        deciles=deciles(content.details.miou_by_image),
+        film_times=FILM_TIMES,
+        film_steps=FILM_STEPS,
         diagnosis=diagnosis,
+        training=training_curves,
         legend=_legend(content),
         colors=color_table(content.class_colors),
         anchors=color_table(content.anchors, content.ignore_color),
@@ -134,39 +145,6 @@ def _best_steps(metrics: Metrics) -> int | None:
     return best if len(by_steps) > 1 else None
 
 
-def curves(
-    measured: Sequence[Run[Figures]], value: Callable[[Figures], float | None]
-) -> dict[str, list[tuple[float, float]]]:
-    """A value by network evaluations, for each system and sampler that has it."""
-    lines: dict[str, list[tuple[float, float]]] = {}
-    for run in measured:
-        found = value(run.figures)
-        if found is not None and run.figures.evaluations is not None:
-            lines.setdefault(run.line, []).append((run.figures.evaluations, found))
-    return lines
-
-
-def _miou_curve(metrics: Metrics, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:
-    def in_percent(figures: SegmentationFigures) -> float | None:
-        """The mIoU as the axis has it."""
-        return None if figures.miou is None else 100 * figures.miou
-
-    found = {runs.shown(name): in_percent(each) for name, each in runs.baselines(metrics).items()}
-    levels = {name: value for name, value in found.items() if value is not None}
-    lines = curves(segmented, in_percent)
-    title = "mIoU by network evaluations, %"
-    return evaluations_chart(title, lines, levels, lambda value: f"{value:.1f}")
-
-
-def _fd_curve(
-    metrics: Metrics, synthesized: Sequence[Run[SynthesisFigures]], write: Callable[[float], str]
-) -> Chart:
-    lines = curves(synthesized, lambda figures: figures.fd_mobilenetv2)
-    levels = {"Floor: real images": metrics.two_way_synthesis().floor_fd_mobilenetv2}
-    title = "FD-MobileNetV2 by network evaluations"
-    return evaluations_chart(title, lines, levels, write, from_zero=True)
-
-
 def _bars(content: Content, segmented: Sequence[Run[SegmentationFigures]]) -> Chart:
     ious = {run.name: run.figures.iou_per_class for run in segmented if run.is_default}
     beside = list(runs.baselines(content.metrics).items())[:_BARS_BESIDE_THE_DEFAULT]
@@ -177,6 +155,8 @@ def _bars(content: Content, segmented: Sequence[Run[SegmentationFigures]]) -> Ch
 
 def _legend(content: Content) -> list[tuple[str, Color]]:
     entries = list(zip(content.metrics.classes, content.class_colors, strict=True))
-    if any((example.label == IGNORE_INDEX).any() for example in content.examples):
+    labels = [example.label for example in content.examples]
+    labels += [sample.label for sample in (*content.extremes.worst, *content.extremes.best)]
+    if any((label == IGNORE_INDEX).any() for label in labels):
         entries.append(("no class", NO_CLASS_COLOR))
     return entries

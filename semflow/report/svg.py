@@ -37,6 +37,10 @@ STYLE = {
     "hatch.linewidth": 1.2,
 }
 """Settings to draw with, on top of matplotlib's defaults."""
+WIDTH = 440
+"""Of a drawing, pixels: that of a phone; wider pages scale it up."""
+KEY = (26, 12)
+"""Width and height of a mark in a legend, pixels."""
 NUMBER = "number"
 """Group id of numbers that stand on lines; the style sheet gives them a halo."""
 

@@ -80,7 +80,7 @@ def test_figures_are_kept_by_system_and_sampler_and_those_of_the_default_again(
 ) -> None:
     settings = params.evaluate.model_copy(update=SETTINGS)
     evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
-    found = evaluate(evaluation, settings, tmp_path)
+    found = evaluate(evaluation, settings, tmp_path).metrics
     system, painter = found.systems.values()
     assert list(found.systems) == ["semflow", "painter"]
     assert painter.segmentation == {}
@@ -117,7 +117,7 @@ def test_the_adaptive_solver_has_a_row_of_its_own_both_ways(
 ) -> None:
     settings = params.evaluate.model_copy(update={**SETTINGS, "adaptive": True})
     evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
-    found = evaluate(evaluation, settings, tmp_path)
+    found = evaluate(evaluation, settings, tmp_path).metrics
     system = found.systems["semflow"]
     assert list(system.segmentation) == ["euler-1", "euler-2", "euler-5", "dopri5"]
     assert list(system.synthesis) == ["euler-1", "euler-2", "dopri5"]
@@ -130,7 +130,7 @@ def test_the_adaptive_solver_has_a_row_of_its_own_both_ways(
         assert [ways[f"euler-{n}"].evaluations for n in (1, 2)] == [1, 2]
     # All else is as without it.
     settings = params.evaluate.model_copy(update={**SETTINGS, "adaptive": False})
-    without = evaluate(evaluation, settings, tmp_path)
+    without = evaluate(evaluation, settings, tmp_path).metrics
     assert without.synthesis == found.synthesis
     assert without.segmentation == found.segmentation
     assert list(without.systems["semflow"].synthesis) == ["euler-1", "euler-2"]
@@ -181,7 +181,7 @@ def test_the_field_s_distances_are_of_the_first_synthesis_with_the_default_steps
     changes = {**SETTINGS, "reference": "own", "protocol": asked}
     settings = params.evaluate.model_copy(update=changes)
     evaluation = simple_evaluation(moving_pipeline, pixels, settings, ALONE)
-    found = evaluate(evaluation, settings, tmp_path).synthesis
+    found = evaluate(evaluation, settings, tmp_path).metrics.synthesis
     assert found.protocol is not None
     # The same distances of the same images, once from tensors and once from files.
     default = found.by_steps[found.steps]

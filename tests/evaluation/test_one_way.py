@@ -52,7 +52,9 @@ def one_way(segments: bool, synthesizes: bool) -> SemFlowPipeline:
 
 def measured(pipeline: SemFlowPipeline, pixels: Path, params: DatasetParams, out: Path) -> Metrics:
     settings = params.evaluate.model_copy(update=SETTINGS)
-    return evaluate(simple_evaluation(pipeline, pixels, settings, ALONE), settings, out)
+    found = evaluate(simple_evaluation(pipeline, pixels, settings, ALONE), settings, out)
+    assert (found.details.segmentation is None) == (not pipeline.formulation.segments)
+    return found.metrics
 
 
 @pytest.fixture

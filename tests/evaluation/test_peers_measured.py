@@ -12,8 +12,9 @@ from support.tiny_data import CLASSES, SIZE
 from torch import Tensor, nn
 
 from semflow.core.files import read_json
-from semflow.evaluation.evaluate import Evaluation, evaluate
+from semflow.evaluation.evaluate import evaluate
 from semflow.evaluation.judges import Judges
+from semflow.evaluation.measures import Evaluation
 from semflow.evaluation.peers import one_pass
 from semflow.evaluation.results import Metrics, write_curves
 from semflow.evaluation.samples import choose_samples
@@ -106,7 +107,7 @@ def measured(
     judges = Judges(RowMeans(), Difference(), of_first_class)
     samples = choose_samples(pixels, settings, ALONE)
     evaluation = Evaluation(system, samples, judges, {}, {}, {}, background=None)
-    return evaluate(evaluation, one_pass(settings), scratch), evaluation
+    return evaluate(evaluation, one_pass(settings), scratch).metrics, evaluation
 
 
 def labels_and_images(evaluation: Evaluation) -> tuple[Tensor, Tensor]:

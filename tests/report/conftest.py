@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from semflow.core.provenance import Provenance
+from semflow.evaluation.details import SegmentationDetails
 from semflow.evaluation.results import (
     Diagnosis,
     InceptionScores,
@@ -21,6 +22,9 @@ from semflow.evaluation.results import (
 )
 from semflow.params.reading import read_block
 from semflow.report.content import Content, Example, WeightFile
+from semflow.report.extremes import Extremes, Segmented
+from semflow.report.films import FILM_TIMES, Film
+from semflow.training.curve import TrainingCurve
 from tools.closure import ROOT
 
 CLASSES = ["water", "forest & bush", "<ice>", "barren"]
@@ -126,6 +130,49 @@ def made_up_examples(keys: list[str], seeds: int) -> tuple[Example, ...]:
     )
 
 
+def made_up_films(keys: list[str]) -> tuple[Film, ...]:
+    draws = np.random.default_rng(1)
+
+    def frames() -> tuple[np.ndarray, ...]:
+        return tuple(draws.integers(0, 256, (8, 10, 3), dtype=np.uint8) for _ in FILM_TIMES)
+
+    return tuple(Film(key, frames(), frames()) for key in keys)
+
+
+def made_up_details() -> SegmentationDetails:
+    """Of two steps; barren does not occur, and some water is no class."""
+    return SegmentationDetails(
+        steps=2,
+        confusion=[[700, 150, 100, 0, 50], [0, 400, 0, 0, 0], [1, 0, 2999, 0, 0], [0] * 5],
+        keys=["tile_a", "tile_b", "tile_c", "tile_d", "tile_e"],
+        miou_by_image=[0.5, 0.125, None, 0.75, 0.25],
+    )
+
+
+def made_up_extremes() -> Extremes:
+    draws = np.random.default_rng(2)
+
+    def one(key: str, miou: float) -> Segmented:
+        ids = draws.integers(0, len(CLASSES), (2, 8, 10), dtype=np.uint8)
+        image = draws.integers(0, 256, (8, 10, 3), dtype=np.uint8)
+        return Segmented(key, miou, image, ids[0], ids[1])
+
+    worst = (one("tile_b", 0.1237), one("tile_e", 0.2513))
+    return Extremes(worst, (one("tile_d", 0.7529), one("tile_a", 0.5031)))
+
+
+def made_up_curve() -> TrainingCurve:
+    return TrainingCurve(
+        steps=[50, 100, 150],
+        values={
+            "loss": [2.5, 1.25, 1.5],
+            "velocity": [0.625, 0.5, 0.375],
+            "anchor": [0.3125, 0.25, 0.125],
+            "learning_rate": [0.002, 0.001, 0.0],
+        },
+    )
+
+
 @pytest.fixture
 def metrics() -> Metrics:
     return made_up_metrics()
@@ -160,6 +207,10 @@ def content(block: Mapping[str, Any], metrics: Metrics) -> Content:
             hardware={"processor": "An <abacus>", "world_size": 3},
         ),
         examples=made_up_examples(["tile_a", "tile_b"], seeds=2),
+        films=made_up_films(["tile_a"]),
+        details=made_up_details(),
+        extremes=made_up_extremes(),
+        curve=made_up_curve(),
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semflow.report.charts import Axis, Chart, class_bars, evaluations_chart, linear_chart
+from semflow.report.bars import class_bars
+from semflow.report.charts import Axis, Chart, evaluations_chart, linear_chart
 from semflow.report.formats import Color
 from tools.closure import ROOT, imports_of
 
@@ -232,4 +233,4 @@ def test_matplotlib_is_imported_by_the_charts_alone() -> None:
         for path in sorted((ROOT / folder).rglob("*.py"))
         if any(name.split(".")[0] == "matplotlib" for name in imports_of(path))
     ]
-    assert importing == ["semflow/report/charts.py", "semflow/report/svg.py"]
+    assert importing == [f"semflow/report/{name}.py" for name in ("bars", "charts", "svg")]

@@ -77,3 +77,23 @@ def test_the_page_needs_nothing_beside_itself_and_says_its_charts_in_words(
     assert page == render_comparison(measured)
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "mIoU by network evaluations, %, by network evaluations. robots-semflow-0: 77.8" in page
+
+
+def test_what_solves_nothing_is_a_level_once_where_runs_agree_and_by_run_where_they_do_not(
+    measured: dict[str, Metrics],
+) -> None:
+    def changed(unet: float, floor: float) -> Metrics:
+        """A run whose U-Net and floor are these, beside a painter with a round trip of 0.5."""
+        value = measured["robots-faithful"].model_dump()
+        value["baselines"]["unet"]["miou"] = unet
+        value["synthesis"]["floor_fd_mobilenetv2"] = floor
+        value["systems"]["painter"]["synthesis"]["mean"]["roundtrip_miou_unet"] = 0.5
+        return Metrics.model_validate(value)
+
+    reader = Reader(render_comparison({"a": changed(0.75, 10.0), "b": changed(0.25, 10.0)}))
+    mious, distances, trips = [
+        attrs["aria-label"] or "" for tag, attrs in reader.tags if tag == "svg" and "role" in attrs
+    ]
+    assert "; U-Net of a: 75.0; U-Net of b: 25.0; " in mious
+    assert "; Floor: real images: 10; Painter: " in distances
+    assert "; Painter: 50.0." in trips

@@ -16,6 +16,7 @@ from support.tiny import random_images, random_label, shard_folder
 from support.tiny_data import CLASSES, SIZE
 
 from semflow.core.errors import UserError
+from semflow.evaluation.details import Details, SegmentationDetails, read_details, write_details
 from semflow.evaluation.results import Metrics, write_metrics
 from semflow.params.reading import read_stage_params
 from semflow.pipeline import SemFlowPipeline
@@ -25,6 +26,7 @@ from semflow.report.schema import ReportParams, ReportStage
 from semflow.shards.manifest import read_manifest
 from semflow.shards.reading import ShardFolder
 from semflow.shards.tar import png_bytes, png_pixels
+from semflow.training.curve import TrainingCurve, write_curve
 from stages.entry import Folders
 from stages.report import main
 from tools.closure import ROOT
@@ -57,7 +59,16 @@ def shards(tmp_path: Path) -> Path:
 def inputs(tmp_path: Path, metrics: Metrics, checkpoint: Path, shards: Path) -> ReportInputs:
     path = tmp_path / "metrics.json"
     write_metrics(metrics.model_copy(update={"classes": list(CLASSES.names)}), path)
-    return ReportInputs(path, checkpoint, shards)
+    details = Details(
+        segmentation=SegmentationDetails(
+            steps=metrics.two_way_segmentation().steps,
+            confusion=[[1] * (len(CLASSES.names) + 1)] * len(CLASSES.names),
+            keys=[f"test_{i % 3}" for i in range(1024)],
+            miou_by_image=[0.5, 0.25, 0.75] * 341 + [None],
+        )
+    )
+    write_details(details, tmp_path / "details.json")
+    return ReportInputs(path, tmp_path / "details.json", checkpoint, shards)
 
 
 def test_a_report_is_written_twice_to_the_same_bytes(
@@ -107,6 +118,7 @@ def test_the_stage_takes_its_inputs_and_the_whole_block_from_the_current_folder(
         shutil.copytree(source, place)
     folders.metrics.parent.mkdir(parents=True)
     shutil.copy(inputs.metrics, folders.metrics)
+    shutil.copy(inputs.details, folders.details)
     main("earth", read_stage_params("earth", ReportStage), folders)
     assert "All parameters of earth" in folders.report.read_text("utf-8")
 
@@ -164,3 +176,34 @@ def test_examples_hold_a_synthesis_for_every_seed(tmp_path: Path) -> None:
         np.testing.assert_array_equal(example.image, image)
         np.testing.assert_array_equal(example.segmentation, image[:, :, 0] % 3)
         assert [int(picture.max()) for picture in example.syntheses] == [7, 9]
+
+
+def test_details_of_another_evaluation_are_refused_and_nothing_is_written(
+    tmp_path: Path, block: Mapping[str, Any], inputs: ReportInputs
+) -> None:
+    out = tmp_path / "page.html"
+    sound = read_details(inputs.details).segmentation
+    assert sound is not None
+    fewer = sound.model_copy(update={"keys": ["a"], "miou_by_image": [0.5]})
+    other_steps = sound.model_copy(update={"steps": sound.steps + 1})
+    for other in (fewer, other_steps, None):
+        write_details(Details(segmentation=other), inputs.details)
+        with pytest.raises(UserError, match=r"details\.json is of another evaluation than .*dvc"):
+            write_report("earth", PARAMS, block, inputs, out)
+    inputs.details.unlink()
+    with pytest.raises(UserError, match=r"details\.json"):
+        write_report("earth", PARAMS, block, inputs, out)
+    assert not out.exists()
+
+
+def test_what_the_training_logged_comes_with_the_checkpoint(
+    block: Mapping[str, Any], inputs: ReportInputs
+) -> None:
+    curve = TrainingCurve(steps=[1], values={"loss": [0.5]})
+    write_curve(curve, inputs.pipeline)
+    content = gather("earth", PARAMS, block, inputs)
+    assert content.curve == curve
+    # Both ends of three examples, and both ends of the scores.
+    assert [film.key for film in content.films] == ["test_0", "test_2"]
+    assert len(content.extremes.worst) == len(content.extremes.best) == 4
+    assert {sample.miou for sample in content.extremes.worst} == {0.25}

@@ -64,7 +64,7 @@ def test_what_could_not_be_measured_has_no_point_and_a_line_of_nothing_is_not_dr
 def test_the_page_shows_both_charts_and_the_same_as_numbers(content: Content) -> None:
     page = render_page(content)
     reader = Reader(page)
-    section = page[page.index('id="diagnosis"') : page.index('id="provenance"')]
+    section = page[page.index('id="diagnosis"') : page.index('id="training"')]
     assert section.count('role="img"') == 2
     assert f"on 77{SPACE}test samples" in reader.text
     assert f"where 25{SPACE}Euler steps have come" in reader.text

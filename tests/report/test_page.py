@@ -13,7 +13,9 @@ from semflow.core.errors import UserError
 from semflow.evaluation.results import InceptionScores, Metrics, System
 from semflow.params.reading import read_block
 from semflow.report.content import Content
+from semflow.report.extremes import Extremes
 from semflow.report.page import render_page
+from semflow.training.curve import TrainingCurve
 from tools.closure import ROOT
 
 NOTHING = "\N{EN DASH}"
@@ -126,7 +128,7 @@ def test_figures_have_their_intervals_beside_them_and_say_what_was_drawn_anew(
     assert f"4{SPACE}groups of tested images (blocks of longitude)" in reader.text
 
 
-def test_the_painter_has_a_row_without_steps_and_no_place_in_a_chart(content: Content) -> None:
+def test_the_painter_has_a_row_without_steps_and_a_level_in_both_charts(content: Content) -> None:
     made = content.metrics.synthesis.by_steps[5].model_copy(
         update={"fd_mobilenetv2": 98.7, "evaluations": None}
     )
@@ -137,7 +139,13 @@ def test_the_painter_has_a_row_without_steps_and_no_place_in_a_chart(content: Co
     )
     row = Reader(page).table("Synthesis from").row("Painter, each class in its mean colour")
     assert row[0] == "98.70"
-    assert "Painter" not in "".join(re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL))
+    spoken = [tag.get("aria-label") or "" for name, tag in Reader(page).tags if name == "svg"]
+    level = "; Painter, each class in its mean colour: "
+    found = {text.split(", by")[0]: text.split(level)[1:] for text in spoken if level in text}
+    assert found == {
+        "FD-MobileNetV2 by network evaluations": ["98.70."],
+        "Round-trip mIoU by network evaluations, %": ["36.2."],
+    }
 
 
 def test_the_floor_has_a_row_of_real_images(content: Content) -> None:
@@ -300,7 +308,17 @@ def test_names_are_escaped_wherever_they_stand(content: Content) -> None:
         }
     )
     block = {**content.block, hostile: hostile}
-    told = replace(content, dataset=hostile, block=block, metrics=metrics, examples=examples)
+    curve = TrainingCurve(steps=[1], values={hostile: [1.0]})
+    told = replace(
+        content,
+        dataset=hostile,
+        block=block,
+        metrics=metrics,
+        examples=examples,
+        films=(replace(content.films[0], key=hostile),),
+        extremes=Extremes((replace(content.extremes.worst[0], key=hostile),), ()),
+        curve=curve,
+    )
     reader = Reader(render_page(told))
     assert "script" not in {tag for tag, _ in reader.tags}
     assert reader.text.count(hostile) > 10
@@ -321,11 +339,17 @@ def test_all_classes_occurring_is_said_too(content: Content) -> None:
 
 
 def test_pixels_without_a_class_have_a_colour_of_their_own_in_the_legend(content: Content) -> None:
-    assert "no class" not in Reader(render_page(content)).text
+    def legend(shown: Content) -> str:
+        """The list of the classes' display colours."""
+        return render_page(shown).split('<ul class="classes"')[1].split("</ul>")[0]
+
+    assert "no class" not in legend(content)
     label = content.examples[0].label.copy()
     label[0, 0] = 255
     examples = (replace(content.examples[0], label=label),)
-    assert "no class" in Reader(render_page(replace(content, examples=examples))).text
+    assert "no class" in legend(replace(content, examples=examples))
+    worst = (replace(content.extremes.worst[0], label=label),)
+    assert "no class" in legend(replace(content, extremes=Extremes(worst, ())))
 
 
 def test_a_page_without_baselines_still_renders(content: Content) -> None:
@@ -352,7 +376,8 @@ def test_what_could_not_be_measured_is_a_dash_and_no_mark(content: Content) -> N
     )
     reader = Reader(render_page(replace(content, metrics=unmeasured)))
     assert reader.table("Segmentation of").row("U-Net") == [NOTHING, NOTHING, NOTHING]
-    assert not any("mIoU by network" in (tag.get("aria-label") or "") for _, tag in reader.tags)
+    spoken = [tag.get("aria-label") or "" for _, tag in reader.tags]
+    assert not any(text.startswith("mIoU by network") for text in spoken)
     assert "Not in any tested label: water, forest & bush, <ice>, barren." in reader.text
 
 

@@ -14,8 +14,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from semflow.core.files import write_json
-from semflow.evaluation.evaluate import Evaluation, evaluate
+from semflow.evaluation.evaluate import evaluate
 from semflow.evaluation.judges import Judges
+from semflow.evaluation.measures import Evaluation
 from semflow.evaluation.ranks import Team
 from semflow.evaluation.samples import choose_samples
 from semflow.evaluation.schema import EvaluateParams
@@ -79,9 +80,11 @@ def main() -> None:
     params = tiny_params().evaluate.model_copy(update=changes)
     team = Team(Accelerator(cpu=True))
     evaluation = simple_evaluation(tiny_pipeline(moving=True), Path(sys.argv[1]), params, team)
-    metrics = evaluate(evaluation, params, Path(sys.argv[2]).parent)
+    found = evaluate(evaluation, params, Path(sys.argv[2]).parent)
     if team.is_first:
-        write_json(Path(sys.argv[2]), metrics.model_dump(mode="json"))
+        parts = {"metrics": found.metrics, "details": found.details}
+        values = {name: part.model_dump(mode="json") for name, part in parts.items()}
+        write_json(Path(sys.argv[2]), values)
 
 
 if __name__ == "__main__":
