@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from prefect import get_run_logger
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -78,6 +79,15 @@ def show_metrics(run: str, dataset: str, metrics: Mapping[str, Any]) -> None:
     """Every number of metrics.json as a row."""
     rows = [{"metric": name, "value": value} for name, value in flat(metrics)]
     create_table_artifact(rows, key=key_of(dataset, "metrics"), description=run)
+
+
+def show_report(run: str, dataset: str, page: Path) -> None:
+    """A link to the page of a run, which stays when its workspace goes.
+
+    The link shows its address: browsers follow none from a server's page to a file.
+    """
+    address = page.resolve().as_uri()
+    create_link_artifact(address, key=key_of(dataset, "report"), description=run)
 
 
 def show_comparison(run: str, dataset: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -27,6 +27,7 @@ from flows.artifacts import (
     prose,
     show_comparison,
     show_metrics,
+    show_report,
     show_samples,
     show_summary,
 )
@@ -267,16 +268,24 @@ def _keep(
         + (f", registered as {code(version)}" if version else ""),
         *(f"{code(name)} sha256 {code(digest)}" for name, digest in made.weights.items()),
         f"curves and samples: {code(str(found.logs))}",
-        *([f"report: {code(str(report))}"] if report else []),
+        *([_where(report, stages[-1].outs[0], found.name)] if report else []),
     ]
     for line in [*map(printable, said), *lines]:
         get_run_logger().info(line)
     show_summary(found.name, dataset, [*map(prose, said), *lines])
     show_samples(found.name, found.logs, dataset)
+    if report:
+        show_report(found.name, dataset, report)
     metrics = found.folder / "reports" / dataset / "metrics.json"
     if flow == "evaluate":
         show_metrics(found.name, dataset, read_json(metrics))
     return title
+
+
+def _where(report: Path, out: str, tag: str) -> str:
+    """Where this machine has a run's report, and how any other gets it."""
+    fetch = f"dvc get . {out} --rev {tag} --out report.html"
+    return f"report: {code(str(report))}; from the cache: {code(fetch)}"
 
 
 def _kept_report(found: Workspace, stages: Sequence[Stage]) -> Path | None:

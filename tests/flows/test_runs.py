@@ -96,6 +96,13 @@ def test_a_run_is_recorded_on_a_branch_of_its_own_and_reproduced_from_the_cache(
     artifacts = artifacts_of(tag)
     assert "segmentation.miou" in artifacts["earth-metrics"]
     assert branch in artifacts["earth-run"]
+    # The report by a link of its own, by its path in the summary, and out of the cache.
+    kept = (project / "logs" / "runs" / tag / "report.html").resolve()
+    assert artifacts["earth-report"] == f"[{kept.as_uri()}]({kept.as_uri()})"
+    fetch = f"dvc get . reports/earth/index.html --rev {tag} --out report.html"
+    assert f"- report: `{kept}`; from the cache: `{fetch}`" in artifacts["earth-run"]
+    sh(project, sys.executable, "-m", *fetch.replace("report.html", "../report.html").split())
+    assert (project.parent / "report.html").read_text("utf-8") == "<html>"
 
     again = train("earth", revision=tag, return_state=True)
     assert again.is_completed()
