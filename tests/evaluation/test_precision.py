@@ -91,7 +91,7 @@ def measured(pixels: Path, folder: Path, precision: Precision) -> Metrics:
     evaluation.judges.features.register_forward_pre_hook(
         lambda *_: judged.append(torch.is_autocast_enabled("cpu"))
     )
-    metrics = evaluate(evaluation, params, folder)
+    metrics = evaluate(evaluation, params, folder).metrics
     assert judged
     assert not any(judged)
     return metrics
