@@ -17,7 +17,13 @@ from semflow.params.rows import is_row
 from semflow.schema import DatasetParams, Params
 
 PACKAGES = ("torch", "torchvision", "diffusers", "accelerate", "dask", "dvc", "prefect")
-VARIABLES = ("OMP_NUM_THREADS", "SEMFLOW_WORKERS", "SEMFLOW_LAUNCH", "DASK_SCHEDULER_ADDRESS")
+VARIABLES = (
+    "OMP_NUM_THREADS",
+    "SEMFLOW_WORKERS",
+    "SEMFLOW_LAUNCH",
+    "SEMFLOW_TRACKERS",
+    "DASK_SCHEDULER_ADDRESS",
+)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 EMBEDDED = (EarthIndex, RobotsIndex)
 """Data sets whose raw files the first stage fetches itself."""
