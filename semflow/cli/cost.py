@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from semflow.cli.directions import MOST_STEPS
+
 
 def cost(
     dataset: Annotated[
@@ -15,7 +17,10 @@ def cost(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, in units.")] = False,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Of the solver both ways; without, the block's own.")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_STEPS, help="Of the solver both ways; without, the block's own."
+        ),
     ] = None,
     utilisation: Annotated[
         float, typer.Option(min=0.01, max=1.0, help="Share of the GPUs' peak that is reached.")

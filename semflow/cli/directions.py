@@ -16,13 +16,20 @@ from semflow.core.errors import UserError
 if TYPE_CHECKING:
     from semflow.pipeline import SemFlowPipeline
 
+MOST_STEPS, MOST_SAMPLES = 10_000, 1_000
+"""Beyond, a slip of a finger: names and times alone fill the memory."""
+
 Checkpoint: TypeAlias = Annotated[
     Path, typer.Argument(metavar="PIPELINE", help="Folder of a checkpoint.", show_default=False)
 ]
 Out: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Steps: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=1, help="Solver steps; without, the checkpoint's default. dopri5 takes none."),
+    typer.Option(
+        min=1,
+        max=MOST_STEPS,
+        help="Solver steps; without, the checkpoint's default. dopri5 takes none.",
+    ),
 ]
 Solver: TypeAlias = Annotated[
     str | None,
@@ -89,7 +96,9 @@ def synthesize(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Of the noise that tells samples apart.")
     ] = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Images made of each label.")] = 1,
+    samples: Annotated[
+        int, typer.Option(min=1, max=MOST_SAMPLES, help="Images made of each label, in one batch.")
+    ] = 1,
     force: Force = False,
 ) -> None:
     """Synthesize images from labels.

@@ -6,6 +6,7 @@ and without torch.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Literal
 
@@ -78,7 +79,8 @@ app.command(name="app")(serve.serve)
 def main() -> None:
     """Runs one sub-command; a user's mistake is one line on stderr and exit code 2.
 
-    So is a package that is not there because its extra was not installed.
+    So is a package that is not there because its extra was not installed, and a path that the file
+    system refuses.
     """
     try:
         code = app(prog_name=NAME, standalone_mode=False)
@@ -86,6 +88,10 @@ def main() -> None:
         _refuse(str(error))
     except typer.TyperException as error:
         _refuse(_usage_mistake(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{os.fsdecode(error.filename)[:200]}: {error.strerror}; name another or allow it")
     except ModuleNotFoundError as error:
         extra = extra_of(error.name or "")
         if extra is None:

@@ -29,9 +29,11 @@ def report(
     # Imported here: help and completion must not wait for matplotlib.
     from semflow.core.errors import UserError
     from semflow.core.files import write_text
-    from semflow.report.comparison import find_metrics, render_comparison
+    from semflow.report.comparison import find_metrics, metrics_file, render_comparison
 
     if len(runs) < 2:
         raise UserError(f"got {len(runs)} run; give two or more, dvc repro report shows one")
+    if out.resolve() in {metrics_file(run).resolve() for run in runs}:
+        raise UserError(f"{out} is one of the runs; name another file by --out")
     write_text(out, render_comparison(find_metrics(runs)))
     print(out)

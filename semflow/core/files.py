@@ -93,6 +93,8 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not JSON ({error}); delete it and run dvc repro") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; delete it and run dvc repro") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); allow it") from None
 
 
 @contextmanager

@@ -44,6 +44,9 @@ def plain_yaml(content: str | bytes, source: str, parser: YAML | None = None) ->
     except (YAMLError, ValueError) as error:
         # Also bytes that are no text, and numbers or dates that Python does not take.
         raise UserError(f"{source} is not YAML: {' '.join(str(error).split())[:200]}") from None
+    except TypeError:
+        # What a mapping of Python's has for a key cannot change.
+        raise UserError(f"{source}: a list or a mapping stands for a key; write a name") from None
 
 
 def _check_events(text: str, source: str) -> None:

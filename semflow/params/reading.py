@@ -78,6 +78,8 @@ def read_values(path: Path) -> Mapping[str, Any]:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path} not found; run from the repository's root") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); mend that") from None
     values = plain_yaml(content, str(path))
     if not isinstance(values, Mapping):
         raise UserError(f"{path} holds no mapping; take it from the repository again")

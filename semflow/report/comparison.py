@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from semflow.core.errors import UserError
+from semflow.core.terminal import printable
 from semflow.evaluation.results import Metrics, SegmentationFigures, SynthesisFigures, read_metrics
 from semflow.report import formats, runs
 from semflow.report.charts import Chart, evaluations_chart
@@ -48,6 +49,11 @@ _SYNTHESIS = (
 )
 
 
+def metrics_file(path: Path) -> Path:
+    """The file that a run is named by: itself, or the metrics.json in its folder."""
+    return path / METRICS if path.is_dir() else path
+
+
 def find_metrics(paths: Sequence[Path]) -> dict[str, Metrics]:
     """The metrics of several runs, each named by the folder that it lies in.
 
@@ -59,8 +65,9 @@ def find_metrics(paths: Sequence[Path]) -> dict[str, Metrics]:
     """
     found: dict[str, Metrics] = {}
     for path in paths:
-        file = path / METRICS if path.is_dir() else path
-        name = file.resolve().parent.name
+        file = metrics_file(path)
+        # A folder's name may be no text, which no page takes.
+        name = printable(file.resolve().parent.name)
         if name in found:
             raise UserError(f"two runs are named {name}; give each a folder of its own")
         found[name] = read_metrics(file)

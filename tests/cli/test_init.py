@@ -198,7 +198,9 @@ def deep(ids: NDArray[np.uint8], path: Path) -> None:
         (plain, (0, 3), ("--classes", "two.txt"), "label id 3 has no line in --classes FILE"),
         (colored, (0, 2), ("--classes", "one.txt"), "has the colour 0 0 0, which is no class's"),
         (plain, (0, 1), ("--classes", "many.txt"), "has 256 classes"),
+        (plain, (0, 1), ("--classes", "digits.txt"), "has a number above 255"),
         (plain, (0, 1), ("--ignore", "void"), "--ignore void: neither an id"),
+        (plain, (0, 1), ("--ignore", "9" * 5000), "9999: neither an id"),
     ],
 )
 def test_labels_that_cannot_serve_are_one_line_and_nothing_is_written(
@@ -214,8 +216,10 @@ def test_labels_that_cannot_serve_are_one_line_and_nothing_is_written(
     (project / "two.txt").write_text("a\nb\n", encoding="utf-8")
     (project / "one.txt").write_text("128 128 128 sky\n", encoding="utf-8")
     (project / "many.txt").write_text("".join(f"c{i}\n" for i in range(256)), encoding="utf-8")
+    (project / "digits.txt").write_text(f"{'9' * 5000} a\n1 b\n", encoding="utf-8")
     result = semflow_command(*INIT, *arguments)
     assert (result.code, result.err.count("\n")) == (2, 1)
+    assert len(result.err) < 400
     assert complaint in result.err
     assert (project / "params.yaml").read_bytes() == before
     assert not (project / "data").exists()

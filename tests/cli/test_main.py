@@ -31,6 +31,8 @@ COMMANDS = (
     "app",
 )
 
+SCORE_TWO_CLASSES = ("--task", "segmentation", "--num-classes", "2")
+
 
 def alone(*arguments: str, environment: Mapping[str, str] | None = None) -> Result:
     """Runs `semflow ARGUMENTS...` in a process of its own."""
@@ -95,6 +97,45 @@ def test_a_mistyped_command_line_is_one_line_and_exit_code_2(
     assert result.err.startswith("error: ")
     assert result.err.count("\n") == 1
     assert complaint in result.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect", "x" * 300),
+        ("inspect", "x" * 300, "--json"),
+        ("segment", "p", "x" * 300, "--out", "o"),
+        ("segment", "x" * 300, "0.png", "--out", "o"),
+        ("segment", "p", "0.png", "--out", "x" * 300),
+        ("score", *SCORE_TWO_CLASSES, "--predictions", "x" * 300, "--truth", "."),
+        ("report", "x" * 300, "y"),
+        ("import-unet", "earth", "0.png", "--out", "x" * 300),
+    ],
+)
+def test_a_path_that_the_file_system_refuses_is_one_line_and_exit_code_2(
+    semflow_command: Command, workspace: Path, arguments: tuple[str, ...]
+) -> None:
+    (workspace / "0.png").touch()
+    result = semflow_command(*arguments)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "x" * 100 in result.err
+    assert "File name too long; name another or allow it" in result.err
+    assert len(result.err) < 400
+    assert [path.name for path in workspace.iterdir()] == ["0.png"]
+
+
+@pytest.mark.parametrize("number", [10**12, 10**30])
+def test_a_number_beyond_any_use_is_refused_before_anything_is_made_of_it(
+    semflow_command: Command, number: int
+) -> None:
+    for arguments in (
+        ("segment", "p", "i", "--out", "o", "--steps"),
+        ("synthesize", "p", "i", "--out", "o", "--samples"),
+        ("cost", "earth", "--steps"),
+    ):
+        result = semflow_command(*arguments, number)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert "should be less than or equal to" in result.err
 
 
 def test_an_error_cannot_steer_the_terminal(semflow_command: Command, workspace: Path) -> None:

@@ -40,7 +40,9 @@ def test_json_that_is_nested_without_end_and_a_folder_in_its_place_are_one_line(
 ) -> None:
     (tmp_path / "deep").write_text("[" * 100_000, encoding="utf-8")
     (tmp_path / "folder").mkdir()
-    for name, said in (("deep", "is not JSON"), ("folder", "is a folder")):
+    (tmp_path / "loop").symlink_to("loop")
+    said_of = {"deep": "is not JSON", "folder": "is a folder", "loop": "cannot be read"}
+    for name, said in said_of.items():
         with pytest.raises(UserError, match=said):
             read_json(tmp_path / name)
 

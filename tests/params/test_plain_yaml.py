@@ -53,6 +53,11 @@ def test_a_tag_is_refused_whatever_it_names(tag: bytes) -> None:
     assert "line 1: a tag (" in refusal(b"a: " + tag)
 
 
+@pytest.mark.parametrize("key", [b"[[a]: b]", b"[{a: b}]", b"{[a]: b}", b"{{a: b}: c}"])
+def test_a_key_that_is_no_plain_value_is_refused(key: bytes) -> None:
+    assert "key" in refusal(b"? " + key + b"\n: 0")
+
+
 def test_a_key_at_the_top_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("1: 2\n", encoding="utf-8")
     with pytest.raises(UserError, match="key 1 is no name; put it in quotes"):
@@ -66,3 +71,10 @@ def test_the_repositorys_own_files_are_plain() -> None:
         ROOT / "study/rows.yaml",
     ):
         assert plain_yaml(path.read_bytes(), path.name)
+
+
+def test_a_folder_or_a_loop_of_links_in_the_files_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path, tmp_path / "loop"):
+        with pytest.raises(UserError, match="cannot be read"):
+            read_values(path)

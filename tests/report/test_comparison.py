@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from report.page_reader import Reader, as_number
 
+from semflow.cli.report import report
 from semflow.core.errors import UserError
 from semflow.core.files import write_json
 from semflow.evaluation.results import Metrics, read_metrics
@@ -32,6 +35,22 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path, measured: dict[str, Me
     write_json(folder / "metrics.json", measured["robots-dsm-0"].model_dump(mode="json"))
     with pytest.raises(UserError, match="two runs are named robots-dsm-0"):
         find_metrics([folder, RESULTS / "robots-dsm-0"])
+
+
+def test_a_run_whose_folder_has_a_name_that_is_no_text_is_shown_escaped(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"run\xff")
+    shutil.copytree(RESULTS / "robots-dsm-0", odd)
+    page = render_comparison(find_metrics([RESULTS / "robots-faithful", odd]))
+    assert r"run\udcff" in page.encode().decode()
+
+
+@pytest.mark.parametrize("run", ["one", "one/metrics.json"])
+def test_no_page_is_written_over_a_run(run: str, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        shutil.copytree(RESULTS / "robots-dsm-0", tmp_path / name)
+    with pytest.raises(UserError, match=r"metrics\.json is one of the runs; name another file"):
+        report([tmp_path / run, tmp_path / "other"], tmp_path / "other/../one/metrics.json")
+    read_metrics(tmp_path / "one/metrics.json")
 
 
 def test_every_step_of_every_run_has_its_row_with_its_figures(measured: dict[str, Metrics]) -> None:

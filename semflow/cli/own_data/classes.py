@@ -9,6 +9,7 @@ from pathlib import Path
 
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
+from semflow.params.messages import shown
 
 Color = tuple[int, int, int]
 
@@ -73,9 +74,11 @@ def _lines(path: Path) -> list[tuple[list[int], str]]:
         if line and not line.startswith("#"):
             match = _LINE.fullmatch(line)
             assert match is not None  # the line has a character
-            numbers = [int(one) for one in re.findall(r"\d+", match[1])]
+            # Four digits are enough to be too many; Python makes no number of thousands of them.
+            words = (word.lstrip("0")[:4] for word in re.findall(r"\d+", match[1]))
+            numbers = [int(word or 0) for word in words]
             if max(numbers, default=0) > 255:
-                raise UserError(f"{path}: {line!r} has a number above 255; {FORMS}")
+                raise UserError(f"{path}: {shown(line)} has a number above 255; {FORMS}")
             lines.append((numbers, match[2]))
     if not lines:
         raise UserError(f"{path} names no class; {FORMS}")

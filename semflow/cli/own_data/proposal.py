@@ -36,10 +36,12 @@ def ignored_ids(
     for value in ignored:
         if value in by_name:
             found.add(by_name[value])
-        elif value.isdecimal() and int(value) <= 255:
+        elif value.isdecimal() and len(value) <= 3 and int(value) <= 255:
             found.add(int(value))
         else:
-            raise UserError(f"--ignore {value}: neither an id from 0 to 255 nor a class's name")
+            raise UserError(
+                f"--ignore {value[:60]}: neither an id from 0 to 255 nor a class's name"
+            )
     # A mask of black and white has two classes, and white is 255.
     is_class = IGNORE_INDEX in by_name.values() or (not classes and survey.ids == [0, IGNORE_INDEX])
     return found if is_class else found | {IGNORE_INDEX}
