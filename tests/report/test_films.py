@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from report.page_reader import Reader
-from support.tiny import random_images, random_label
+from support.tiny import random_images, random_label, tiny_pipeline
 
 from semflow.pipeline import SemFlowPipeline
 from semflow.report.content import Content
@@ -40,12 +40,11 @@ def test_each_film_is_made_of_its_sample_alone(moving_pipeline: SemFlowPipeline)
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_has_no_states_between_image_and_mask_has_no_film(
-    moving_pipeline: SemFlowPipeline,
-) -> None:
-    moving_pipeline.__dict__["formulation"] = SimpleNamespace(name="symmflow")
+def test_what_has_no_states_between_image_and_mask_has_no_film() -> None:
+    pipeline = tiny_pipeline(moving=True)
+    pipeline.__dict__["formulation"] = SimpleNamespace(name="symmflow")
     sample = ("a", random_images(1)[0], random_label(0))
-    assert make_films(moving_pipeline, [sample], seed=0) == ()
+    assert make_films(pipeline, [sample], seed=0) == ()
 
 
 def test_large_pictures_are_scaled_down_by_means() -> None:
