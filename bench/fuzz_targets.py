@@ -47,6 +47,8 @@ TARGETS = {
     "names": Target("text", "text.name_seeds", 10_000),
     "classes_file": Target("text", "text.class_seeds", 100_000),
     "metrics": Target("text", "text.metrics_seeds", 50_000),
+    "details": Target("text", "text.details_seeds", 50_000),
+    "curve": Target("text", "text.curve_seeds", 50_000),
     "terminal": Target("text", "text.shown_seeds", 150_000),
     "overrides": Target("pages", "pages.override_seeds", 20_000),
     "revision": Target("pages", "text.name_seeds", 1_000),

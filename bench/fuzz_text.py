@@ -14,10 +14,15 @@ from semflow.cli.own_data.classes import read_classes
 from semflow.core.errors import UserError
 from semflow.core.files import read_json
 from semflow.core.terminal import printable
+from semflow.evaluation.details import read_details
 from semflow.params.reading import read_block
 from semflow.params.recipes import RECIPES, merge, overrides_for, read_recipe
 from semflow.params.rows import read_row
+from semflow.report.confusion import confusion_table, largest_mistakes
+from semflow.report.extremes import choose, deciles
+from semflow.report.training_curves import table
 from semflow.schema import read_params, validate_params
+from semflow.training.curve import CURVE, read_curve
 
 ROOT = Path(__file__).parents[1]
 DATASET = "robots"
@@ -70,6 +75,26 @@ def metrics(data: bytes, folder: Path) -> None:
     describe(folder / "metrics.json")
 
 
+def details(data: bytes, folder: Path) -> None:
+    """What stands behind the figures, and what the report makes of it."""
+    (folder / "details.json").write_bytes(data)
+    found = read_details(folder / "details.json").segmentation
+    if found is not None:
+        names = [str(number) for number in range(len(found.confusion))]
+        confusion_table(names, found.confusion)
+        largest_mistakes(names, found.confusion)
+        choose(found.miou_by_image, 4)
+        deciles(found.miou_by_image)
+
+
+def curve(data: bytes, folder: Path) -> None:
+    """A checkpoint's training, and its table in the report."""
+    (folder / CURVE).write_bytes(data)
+    found = read_curve(folder)
+    if found is not None:
+        table(found)
+
+
 def terminal(data: bytes, folder: Path) -> None:
     """What a terminal is shown: one line without a control character."""
     shown = printable(data.decode("utf-8", "surrogateescape"))
@@ -114,6 +139,26 @@ def metrics_seeds() -> Iterator[bytes]:
     """Figures that are kept, and one of them as no number."""
     text = json.dumps(read_json(FIGURES)["metrics"])
     yield from (text.encode(), text.replace("0.8", "NaN", 1).encode(), b"[" * 5000)
+
+
+def details_seeds() -> Iterator[bytes]:
+    """Two classes and two images, and sizes that do not agree."""
+    sound = {
+        "steps": 1,
+        "confusion": [[3, 1, 0], [0, 0, 0]],
+        "keys": ["a", "b"],
+        "miou_by_image": [0.5, None],
+    }
+    yield from (json.dumps({"segmentation": one}).encode() for one in (sound, None))
+    odd = {**sound, "confusion": [[10**400, 1, 0], [1]], "keys": []}
+    yield from (json.dumps({"segmentation": odd}).encode(), b"[" * 5000)
+
+
+def curve_seeds() -> Iterator[bytes]:
+    """A short training, and values that no chart takes."""
+    text = json.dumps({"steps": [1, 2], "values": {"loss": [0.5, 0.25], "learning_rate": [1, 0]}})
+    yield from (text.encode(), text.replace("0.25", "1e999").encode(), b"[" * 5000)
+    yield text.replace("2]", "1" + "0" * 400 + "]", 1).encode()
 
 
 def _row(folder: Path) -> None:
