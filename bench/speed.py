@@ -1,11 +1,12 @@
-"""How fast the parts are beside the least that they have to do, and the table that says so.
+"""How fast the parts are beside the least that they have to do, and the tables that say so.
 
     python -m bench.speed             # measures, writes docs/performance.json and the table
-    python -m bench.speed --table     # the table alone, from what was measured
+    python -m bench.speed --table     # the tables alone, from what was measured
 
 On a machine that does nothing else: both ways of a row are timed in turn, but other work still
 widens the intervals. Each row has the median of the ratio and, in brackets, its bootstrap interval
-of 95%. Exits with 1 where a median is below its limit.
+of 95%. A second table has figures of full scale, each with the most that is good enough. Exits with
+1 where a median is below its limit or a figure above.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch
 
 from bench import figure
 from bench.speed_cases import cases
+from bench.speed_scale import figures
 from bench.timing import compare
 from semflow.core.files import read_json, write_json, write_text
 from semflow.core.provenance import processor
@@ -37,7 +39,7 @@ Row = Mapping[str, Any]
 
 
 def main() -> int:
-    """Measures and writes; 1 where a median is below its limit."""
+    """Measures and writes; 1 where a median is below its limit or a figure above its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=PAIRS, help="of each row")
     parser.add_argument("--table", action="store_true", help="write the table alone")
@@ -47,7 +49,8 @@ def main() -> int:
     results = read_json(RESULTS)
     write_text(PAGE, with_table(PAGE.read_text("utf-8"), results))
     print(table(results))
-    return int(any(not is_good(row) for row in results["rows"].values()))
+    good = [*map(is_good, results["rows"].values()), *map(is_low, results["figures"].values())]
+    return int(not all(good))
 
 
 def measured(pairs: int) -> dict[str, Any]:
@@ -56,17 +59,21 @@ def measured(pairs: int) -> dict[str, Any]:
     Args:
         pairs: Times that both ways of a case are timed.
     """
-    rows = {}
+    rows, found = {}, {}
     with TemporaryDirectory() as folder:
         for case in cases(Path(folder)):
-            ratio = compare(case.done, case.bare, pairs)
+            ratio = compare(case.done, case.bare, case.pairs or pairs)
             rows[case.name] = {"limit": case.limit, **asdict(ratio)}
             print(f"{case.name}: {ratio.median:.3f}", file=sys.stderr, flush=True)
+        for one in figures(Path(folder)):
+            found[one.name] = {"limit": one.limit, "unit": one.unit, "value": one.value}
+            print(f"{one.name}: {one.value:.3f} {one.unit}", file=sys.stderr, flush=True)
     return {
         "processor": processor(),
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "rows": rows,
+        "figures": found,
     }
 
 
@@ -75,14 +82,22 @@ def is_good(row: Row) -> bool:
     return row["median"] is None or bool(row["median"] >= row["limit"])
 
 
+def is_low(row: Row) -> bool:
+    """Whether a figure is within its limit; one that was not measured is."""
+    return row["value"] is None or bool(row["value"] <= row["limit"])
+
+
 def table(results: Mapping[str, Any]) -> str:
-    """The rows in Markdown, and below what they were measured on."""
+    """Rows and figures in Markdown, and below what they were measured on."""
     lines = ["| speed of / speed of | limit | ratio |", "|---|---|---|"]
     for name, row in results["rows"].items():
         ends = f"[{figure(row['low'], 2)}, {figure(row['high'], 2)}]"
         lines.append(
             f"| {name} | {row['limit']:g} | {figure(row['median'], 2)} <sub>{ends}</sub> |"
         )
+    lines += ["", "| figure | at most | measured |", "|---|---|---|"]
+    for name, row in results["figures"].items():
+        lines.append(f"| {name} | {row['limit']:g} {row['unit']} | {figure(row['value'], 2)} |")
     said = "Not measured yet."
     if results["processor"] is not None:
         said = (

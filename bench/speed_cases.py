@@ -14,7 +14,8 @@ import webdataset
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from bench.timing import Timed
+from bench.cases import Case
+from bench.speed_pixels import cached_masks, pixel_shards, two_workers
 from semflow.core.resume import Alone, held
 from semflow.flow.solvers import Solver
 from semflow.image_latents.encode_images import write_image_latents
@@ -44,30 +45,34 @@ SHAPE = NetworkShape(
 
 
 @dataclass(frozen=True)
-class Case:
-    """One row of the table.
+class Sizes:
+    """Of the rows of images.
 
     Args:
-        name: What is compared.
-        limit: The least ratio that is good enough.
-        done: As it is done.
-        bare: The least that it has to do, or what others do.
+        side: Of an image, pixels.
+        in_a_tar: Images of the tar that is made by one process.
+        images: Of the stage that is run whole.
+        mask_side: Of a mask that is encoded, pixels.
     """
 
-    name: str
-    limit: float
-    done: Timed
-    bare: Timed
+    side: int = 512
+    in_a_tar: int = 24
+    images: int = 600
+    mask_side: int = 128
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def cases(folder: Path, sizes: Sizes = Sizes()) -> Iterator[Case]:
     """All rows, one after another.
 
     Args:
         folder: Receives what they read.
+        sizes: Of the rows of images.
     """
     for make in (latents, training_step, solver, anchors, loader):
         yield make(folder)
+    yield pixel_shards(folder, sizes.side, sizes.in_a_tar)
+    yield two_workers(folder, sizes.side, sizes.images, sizes.in_a_tar, 3)
+    yield cached_masks(folder, sizes.mask_side)
 
 
 def latents(folder: Path) -> Case:

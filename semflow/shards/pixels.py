@@ -63,11 +63,20 @@ def write_pixel_shards(work: PixelWork, out: Path) -> None:
         (split, number, int(starts[split][number]))
         for split, number in begin_shards(scratch, "shards", counts)
     ]
-    run_all(partial(_make_shard, away), tasks, "shards", "shards")
+    run_all(partial(make_shard, away), tasks, "shards", "shards")
     publish_shards(scratch, counts, {split: _about(work, split) for split in counts}, out)
 
 
-def _make_shard(work: PixelWork, task: tuple[str, int, int]) -> None:
+def make_shard(work: PixelWork, task: tuple[str, int, int]) -> None:
+    """Makes one shard in the scratch folder, whole or not at all.
+
+    Args:
+        work: What to make.
+        task: Split, number of the shard, and where its first sample starts in the split's index.
+
+    Raises:
+        UserError: A sample has become unreadable since it was indexed.
+    """
     split, number, start = task
     samples = islice(work.index.samples(split, start), work.params.samples_per_shard)
     records = (record for sample in samples for record in _records(work, split, sample))
