@@ -154,11 +154,14 @@ def many_steps(found: Mapping[str, Any]) -> Iterator[str]:
     Args:
         found: What `python -m bench.comparison` has measured.
     """
-    steps = list(next(iter(found["miou"].values())))
+    steps = sorted(next(iter(found["miou"].values())), key=int)
     yield f"| mIoU of {found['samples']} samples | {' | '.join(steps)} | agreement of seeds |"
     yield "|---" * (len(steps) + 2) + "|"
-    for name, by_steps in found["miou"].items():
-        system = re.sub(r"-\d+$", "", name)
+    order = list(NAMES)
+    systems = {re.sub(r"-\d+$", "", name): name for name in found["miou"]}
+    for system in sorted(systems, key=order.index):
+        name = systems[system]
+        by_steps = found["miou"][name]
         cells = [f"{by_steps[number]:.3f}" for number in steps]
         agreement = figure(found["agreement"].get(name), 3)
         yield f"| {NAMES.get(system, system)} | {' | '.join(cells)} | {agreement} |"

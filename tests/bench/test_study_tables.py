@@ -79,13 +79,16 @@ def with_miou(metrics: Metrics, miou: float) -> Metrics:
     return metrics.model_copy(update={"segmentation": found})
 
 
-def test_a_system_without_seeds_has_no_agreement() -> None:
+def test_table_2_is_in_order_and_has_no_agreement_of_what_draws_nothing() -> None:
     found = {
         "samples": 64,
-        "miou": {"semflow-0": {"1": 0.5, "200": 0.25}, "other": {"1": 0.125, "200": 0.0625}},
+        "miou": {
+            "maskformer": {"10": 0.125, "2": 0.0625},
+            "semflow-0": {"10": 0.5, "2": 0.25},
+        },
         "agreement": {"semflow-0": 1.0},
     }
     head, _rule, own, other = study.many_steps(found)
-    assert head == "| mIoU of 64 samples | 1 | 200 | agreement of seeds |"
-    assert own == "| SemFlow, the values of params.yaml | 0.500 | 0.250 | 1.000 |"
-    assert other == "| other | 0.125 | 0.062 | - |"
+    assert head == "| mIoU of 64 samples | 2 | 10 | agreement of seeds |"
+    assert own == "| SemFlow, the values of params.yaml | 0.250 | 0.500 | 1.000 |"
+    assert other == "| MaskFormer | 0.062 | 0.125 | - |"
