@@ -140,8 +140,10 @@ def names_in(folder: Path, endings: tuple[str, ...]) -> list[str]:
     """Names of a folder's files with one of the endings (small letters), sorted; none hidden.
 
     Raises:
-        UserError: there is no such file.
+        UserError: it is no folder, or there is no such file.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; unpack the download again")
     names = sorted(
         path.name
         for path in folder.iterdir()

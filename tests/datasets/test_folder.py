@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ def test_one_name_in_both_splits_is_two_samples(raw: Path) -> None:
     (raw / "val/images/c.jpeg").rename(raw / "val/images/a.jpeg")
     keys = [(sample.key, sample.split) for sample in FolderReader(raw, PARAMS).samples()]
     assert keys == [("a", "train"), ("b", "train"), ("a", "val")]
+
+
+def test_a_file_in_a_folders_place_is_named(raw: Path) -> None:
+    shutil.rmtree(raw / "val" / "images")
+    (raw / "val" / "images").touch()
+    with pytest.raises(UserError, match=r"val/images is no folder; unpack the download again"):
+        list(FolderReader(raw, PARAMS).samples())
 
 
 def test_a_split_without_images_is_named(raw: Path) -> None:

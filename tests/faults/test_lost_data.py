@@ -89,12 +89,20 @@ def test_a_deleted_shard_of_latents_is_named_with_the_command_that_brings_it_bac
 
 
 def cached_files_of(stage: str) -> dict[str, Path]:
-    """The cache's objects of a stage's output, by their paths in it; the largest come first."""
+    """The cache's objects of a stage's output, by their paths in it.
+
+    Those of the train split, which every reader reads, come first, and of them the largest.
+    """
     document = round_trip().load(Path("dvc.lock").read_text("utf-8"))
     (out,) = document["stages"][f"{stage}@{OWN}"]["outs"]
     listing = read_json(CACHE / out["md5"][:2] / out["md5"][2:])
     found = {one["relpath"]: CACHE / one["md5"][:2] / one["md5"][2:] for one in listing}
-    return dict(sorted(found.items(), key=lambda item: -item[1].stat().st_size))
+    return dict(
+        sorted(
+            found.items(),
+            key=lambda item: (not item[0].startswith("train/"), -item[1].stat().st_size),
+        )
+    )
 
 
 def flip_a_bit(path: Path, draws: random.Random) -> None:

@@ -55,7 +55,8 @@ def one_round() -> None:
     train.main(OWN, read_stage_params(OWN, TrainStage), folders)
     evaluate.main(OWN, read_stage_params(OWN, EvaluateStage), folders)
     photo = next((folders.raw / "test" / "images").glob("*.png"))
-    label = load_pipeline(folders.pipeline).segment([Image.open(photo).convert("RGB")])[0]
+    photos = [Image.open(photo).convert("RGB")]
+    [label] = load_pipeline(folders.pipeline).segment(photos, fit="resize")
     assert label.size
 
 

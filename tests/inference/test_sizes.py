@@ -38,7 +38,7 @@ def test_the_models_own_size_is_left_as_it_is(moving_pipeline: SemFlowPipeline, 
 def test_results_have_the_sizes_of_what_they_are_made_from(
     moving_pipeline: SemFlowPipeline, fit: Fit
 ) -> None:
-    sizes = [(SIZE, SIZE), (37, 21), (5, 50), (16, 40)]
+    sizes = [(SIZE, SIZE), (37, 21), (5, 50), (16, 40), (1, 1), (1, 50), (50, 1)]
     pictures = [Image.fromarray(random_images(1)[0]).resize(size[::-1]) for size in sizes]
     assert [label.shape for label in moving_pipeline.segment(pictures, fit=fit)] == sizes
     made = moving_pipeline.synthesize([blocks(*size) for size in sizes], fit=fit)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +288,29 @@ def test_a_loss_by_anchors_that_no_draw_is_asked_for_is_refused(
 def test_what_only_looks_like_a_number_is_refused(values: Values, misfit: Values) -> None:
     values["earth"]["train"] |= misfit
     complaint(values)
+
+
+def places_of_numbers(values: object, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(values, dict | list):
+        for key in values if isinstance(values, dict) else range(len(values)):
+            yield from places_of_numbers(values[key], (*place, key))
+    elif isinstance(values, int | float) and not isinstance(values, bool):
+        yield place
+
+
+def test_no_number_anywhere_may_be_infinite_or_none(values: Values) -> None:
+    places = list(places_of_numbers(values))
+    assert len(places) > 100
+    for place in places:
+        block = values
+        for key in place[:-1]:
+            block = block[key]
+        sound = block[place[-1]]
+        for number in (float("nan"), float("inf"), -float("inf")):
+            block[place[-1]] = number
+            with pytest.raises(UserError):
+                validate_params({"datasets": [place[0]], place[0]: values[place[0]]}, "here")
+        block[place[-1]] = sound
 
 
 @pytest.mark.parametrize(
