@@ -171,4 +171,8 @@ def _network(params: MaskFormerParams, num_classes: int) -> Any:
         mask_feature_size=params.width,
         num_labels=num_classes,
     )
-    return MaskFormerForInstanceSegmentation(config)
+    network = MaskFormerForInstanceSegmentation(config)
+    # It normalises what the pixel decoder does not read: without a gradient it has no moments, and
+    # a saved state that lacks those of a trained parameter is refused.
+    network.model.pixel_level_module.encoder.model.layernorm.requires_grad_(False)
+    return network

@@ -60,6 +60,25 @@ def test_a_short_training_lowers_its_loss_and_the_same_seed_gives_the_same_weigh
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
+def test_a_state_that_is_loaded_goes_on_to_the_same_masks_as_one_that_never_stopped(
+    samples: TrainingSamples,
+    params: DatasetParams,
+    maskformer: MaskFormerParams,
+    tmp_path: Path,
+) -> None:
+    def trained(steps: int, folder: str) -> dict[str, torch.Tensor]:
+        # Its schedule is constant, so that a shorter training is the longer one's beginning.
+        train = params.train.model_copy(update={"steps": steps, "batch_size": 4})
+        progress = Progress("maskformer", Lines(), watch_nothing)
+        accelerator, checkpoints = Accelerator(cpu=True), Checkpoints(tmp_path / folder)
+        model = MaskFormer(maskformer, K)
+        return train_maskformer(model, samples, train, accelerator, progress, checkpoints)
+
+    trained(2, "stopped")
+    resumed, expected = trained(4, "stopped"), trained(4, "whole")
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
 def test_a_saved_one_segments_as_before_and_is_refused_without_one_of_its_tensors(
     maskformer: MaskFormerParams, tmp_path: Path
 ) -> None:
