@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, KilledWorker, LocalCluster, Worker, as_completed
 
 from semflow.core.errors import UserError
 from semflow.core.progress import progress_bar
@@ -28,7 +28,7 @@ _LOCAL = {
     "distributed.worker.http.routes": [],
     # In a worker's environment: its first lines come before it hears of anything else.
     "distributed.nanny.pre-spawn-environ.DASK_LOGGING": repr(dict.fromkeys(_SILENT, "critical")),
-    # Imported by a worker before it begins, for the call below.
+    # Imported by a worker before it begins, for `keep_dask_steady` and `dask_setup`.
     "distributed.worker.preload": [__name__],
 }
 """Settings of a cluster on this machine."""
@@ -36,6 +36,22 @@ _LOCAL = {
 Task = TypeVar("Task")
 
 keep_dask_steady()
+
+
+def dask_setup(worker: Worker) -> None:
+    """Keeps a local worker silent while it closes; Dask calls this in the worker's own process.
+
+    One that is told to end while it begins closes twice at once, and finds its connections gone:
+    the traceback of its process would stand around the one line that says why the run ends.
+    """
+    close = worker.close
+
+    async def closed(*arguments: Any, **options: Any) -> Any:
+        """As before, without what a closed connection raises."""
+        with suppress(OSError, RuntimeError):
+            return await close(*arguments, **options)
+
+    worker.close = closed  # type: ignore[method-assign]
 
 
 def run_all(
@@ -103,9 +119,8 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
     # Whoever speaks to a scheduler or a worker can run code as its owner, and every user of this
     # machine reaches 127.0.0.1: they take only peers with this run's certificate, which is on no
     # disk. Their web servers, which ask for none, serve nothing.
-    with (
-        dask.config.set(_LOCAL),
-        LocalCluster(
+    with dask.config.set(_LOCAL):
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
@@ -114,9 +129,14 @@ def _local_cluster(workers: int) -> Iterator[LocalCluster]:
             dashboard_address="127.0.0.1:0",
             worker_dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-    ):
-        yield cluster
+        )
+        try:
+            yield cluster
+        finally:
+            # A worker that is just begun again cannot be waited for, and Dask asserts that it can;
+            # it ends by itself once this process does. Why the run ends must not be lost over it.
+            with suppress(AssertionError):
+                cluster.close()
 
 
 def _worker_count() -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -14,9 +15,9 @@ from pathlib import Path
 import dask
 import pytest
 from cryptography import x509
-from distributed import get_worker
+from distributed import LocalCluster, get_worker
 
-from semflow.core import progress
+from semflow.core import pool, progress
 from semflow.core.errors import UserError
 from semflow.core.pool import SCHEDULER_VARIABLE, WORKERS_VARIABLE, run_all
 from semflow.core.run_certificate import run_security
@@ -192,3 +193,32 @@ def test_a_task_that_kills_every_worker_is_given_up_in_one_line_and_nothing_else
     assert "\n" not in str(refusal.value)
     lines = capfd.readouterr().err.replace("\r", "\n").splitlines()
     assert [line for line in lines if line and not line.startswith("shards: ")] == []
+
+
+def test_a_worker_that_finds_its_connections_gone_closes_without_a_word() -> None:
+    class Ending:
+        async def close(self, reason: str) -> str:
+            if reason == "gone":
+                raise RuntimeError("ConnectionPool is closed")
+            return reason
+
+    worker = Ending()
+    pool.dask_setup(worker)  # type: ignore[arg-type]
+    assert asyncio.run(worker.close(reason="gone")) is None
+    assert asyncio.run(worker.close(reason="done")) == "done"
+
+
+def test_why_a_run_ends_is_said_even_where_a_worker_cannot_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE)
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    close = LocalCluster.close
+
+    def refused(self: LocalCluster) -> None:
+        close(self)
+        raise AssertionError("can only join a started process")
+
+    monkeypatch.setattr(LocalCluster, "close", refused)
+    with pytest.raises(UserError, match="workers die"):
+        run_all(exit_at_once, [1], "shards", "shards")
