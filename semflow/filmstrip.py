@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semflow.flow.solvers import time_grid, with_last_step
+from semflow.formulations.protocol import PathFormulation
 from semflow.pipeline import SemFlowPipeline
 
 Picture = NDArray[np.uint8]
+
+
+def has_filmstrip(pipeline: SemFlowPipeline) -> bool:
+    """Whether the flow's states lie between image and mask, so that there is something to see."""
+    return isinstance(pipeline.formulation, PathFormulation)
 
 
 def segmenting_grid(pipeline: SemFlowPipeline, num_steps: int) -> list[float]:

@@ -12,8 +12,13 @@ from PIL import Image
 
 from semflow.core.errors import UserError
 from semflow.core.pictures import color_table
-from semflow.filmstrip import decoded_states, path_states, segmenting_grid, states_at
-from semflow.formulations.protocol import PathFormulation
+from semflow.filmstrip import (
+    decoded_states,
+    has_filmstrip,
+    path_states,
+    segmenting_grid,
+    states_at,
+)
 from semflow.metrics.confusion import ConfusionMatrix
 from semflow.pipeline import SemFlowPipeline
 
@@ -117,11 +122,6 @@ def round_trips(
         RoundTrip(np.asarray(image), found, agreement(found, label, classes))
         for image, found in zip(made, pipeline.segment(made), strict=True)
     ]
-
-
-def has_filmstrip(pipeline: SemFlowPipeline) -> bool:
-    """Whether the flow's states lie between image and mask, so that there is something to see."""
-    return isinstance(pipeline.formulation, PathFormulation)
 
 
 def filmstrip(

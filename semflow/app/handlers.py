@@ -14,6 +14,7 @@ from semflow.app.brushes import canvas_of, painted_label
 from semflow.app.inputs import Example, read_image, read_label
 from semflow.core.errors import UserError
 from semflow.core.pictures import color_table
+from semflow.filmstrip import has_filmstrip
 from semflow.pipeline import SemFlowPipeline
 from semflow.pseudo_masks.coloring import pseudo_mask_png
 from semflow.shards.tar import png_bytes
@@ -113,7 +114,7 @@ class Handlers:
 
     def filmstrip(self, chosen: Chosen) -> str:
         """The way from the image to its mask; empty where the formulation has none."""
-        if not compute.has_filmstrip(self.pipeline):
+        if not has_filmstrip(self.pipeline):
             return ""
         frames = compute.filmstrip(self.pipeline, chosen.image, chosen.num_steps)
         return markup.figures(

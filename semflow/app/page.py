@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from semflow.app import markup
 from semflow.app.brushes import brush_colors, canvas_scale
-from semflow.app.compute import has_filmstrip
 from semflow.app.handlers import Chosen, Handlers
 from semflow.core.errors import UserError
+from semflow.filmstrip import has_filmstrip
 
 MOST_STEPS, MOST_SYNTHESES = 50, 6
 ERROR_SECONDS = 12

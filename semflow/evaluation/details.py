@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from semflow.core.errors import UserError
-from semflow.core.files import read_json, write_json
-from semflow.evaluation.results import Result, Score
+from semflow.core.files import write_json
+from semflow.evaluation.results import Result, Score, read_result
 
 
 class SegmentationDetails(Result):
@@ -53,10 +52,4 @@ def read_details(path: Path) -> Details:
     Raises:
         UserError: It is absent or of another version.
     """
-    try:
-        return Details.model_validate(read_json(path))
-    except ValidationError as error:
-        raise UserError(
-            f"{path} does not fit this version ({error.error_count()} misfits); "
-            "run: dvc repro evaluate"
-        ) from None
+    return read_result(path, Details)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
@@ -31,6 +31,9 @@ class Result(BaseModel):
     """What is measured: part of metrics.json, or what `semflow score` prints."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Read = TypeVar("Read", bound=Result)
 
 
 class ProtocolRecord(Result):
@@ -338,8 +341,21 @@ def read_metrics(path: Path) -> Metrics:
     Raises:
         UserError: It is absent or of another version.
     """
+    return read_result(path, Metrics)
+
+
+def read_result(path: Path, model: type[Read]) -> Read:
+    """Reads a file that an evaluation has written.
+
+    Args:
+        path: JSON.
+        model: The whole of it.
+
+    Raises:
+        UserError: It is absent or of another version.
+    """
     try:
-        return Metrics.model_validate(read_json(path))
+        return model.model_validate(read_json(path))
     except ValidationError as error:
         raise UserError(
             f"{path} does not fit this version ({error.error_count()} misfits); "

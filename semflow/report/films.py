@@ -13,12 +13,12 @@ from semflow.filmstrip import (
     Picture,
     backward_path_states,
     decoded_states,
+    has_filmstrip,
     path_states,
     segmenting_grid,
     states_at,
     synthesizing_grid,
 )
-from semflow.formulations.protocol import PathFormulation
 from semflow.pipeline import SemFlowPipeline
 
 FILM_STEPS = 25
@@ -43,11 +43,6 @@ class Film:
     to_image: tuple[Picture, ...]
 
 
-def has_films(pipeline: SemFlowPipeline) -> bool:
-    """Whether the flow's states lie between image and mask, so that there is something to see."""
-    return isinstance(pipeline.formulation, PathFormulation)
-
-
 def make_films(
     pipeline: SemFlowPipeline,
     samples: Sequence[tuple[str, Picture, NDArray[np.uint8]]],
@@ -63,7 +58,7 @@ def make_films(
     Returns:
         None where the formulation's states do not lie between image and mask.
     """
-    if not has_films(pipeline):
+    if not has_filmstrip(pipeline):
         return ()
     forward = segmenting_grid(pipeline, FILM_STEPS)
     backward = synthesizing_grid(pipeline, FILM_STEPS)

@@ -9,6 +9,7 @@ from support.tiny import random_images, random_label, tiny_pipeline
 from semflow.app import compute
 from semflow.core.errors import UserError
 from semflow.core.labels import IGNORE_INDEX
+from semflow.filmstrip import has_filmstrip
 from semflow.networks.anchors import anchor_distances, unit_range_anchors
 from semflow.networks.encoding import to_unit_range
 from semflow.pipeline import SemFlowPipeline
@@ -79,6 +80,6 @@ def test_a_formulation_whose_states_lie_elsewhere_has_no_filmstrip(
 
     pipeline = tiny_pipeline()
     monkeypatch.setattr(pipeline, "formulation", Elsewhere())
-    assert not compute.has_filmstrip(pipeline)
+    assert not has_filmstrip(pipeline)
     with pytest.raises(UserError, match="elsewhere has no path from image to mask"):
         compute.filmstrip(pipeline, random_images(1)[0], 1)
