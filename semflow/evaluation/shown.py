@@ -33,6 +33,7 @@ def shown_batches(
         end = 0
 
         def count(_field: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            """Moves the bar by a batch's samples, and never past its batch's share."""
             bar.update(max(0, min(len(inputs[0]), end - bar.n)))
 
         watch = pipeline.field.register_forward_pre_hook(count)
